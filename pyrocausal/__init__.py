@@ -1,0 +1,26 @@
+"""pyrocausal: an SCM is a Pyro program for one unit, and Pearl's three rungs are three short calls on it."""
+
+from pyrocausal import mechanisms
+from pyrocausal.errors import PyrocausalError
+from pyrocausal.exogenous import Exogenous, Law, exogenous
+from pyrocausal.graph import CausalGraph
+from pyrocausal.intervene import natural, policy
+from pyrocausal.samples import Counterfactual, Noise, Samples
+from pyrocausal.scm import SCM
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SCM",
+    "CausalGraph",
+    "Counterfactual",
+    "Exogenous",
+    "Law",
+    "Noise",
+    "PyrocausalError",
+    "Samples",
+    "exogenous",
+    "mechanisms",
+    "natural",
+    "policy",
+]

@@ -1,0 +1,128 @@
+"""Prediction: the same units, with the same noise, in other worlds.
+
+K worlds are K runs that share one noise store. A world in which an action takes the natural value of another world
+(`natural`) has that world run first; a world that is needed twice runs once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import DataError, InterventionError
+from pyrocausal.graph.discover import Structure
+from pyrocausal.intervene import Action, Hard, Intervention, Natural, Policy, Shift, Stochastic
+from pyrocausal.units import Program
+from pyrocausal.world import Pass, Values, run
+
+logger = logging.getLogger("pyrocausal")
+
+
+class Worlds:
+    """Worlds of the same units: each is one pass, run once.
+
+    Args:
+        noise: every variable's noise, units (or draws × units) first.
+        units: the number of units; `copies` of them lie one after the other where draws are folded in.
+        generator: for actions that draw afresh.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        structure: Structure,
+        noise: Values,
+        *,
+        units: int,
+        copies: int = 1,
+        generator: torch.Generator,
+    ):
+        self.program, self.structure, self.noise = program, structure, noise
+        self.units, self.copies, self.generator = units, copies, generator
+        self._memo: dict[Any, Pass] = {}
+        self._fresh: dict[int, Tensor] = {}
+
+    def run(self, intervention: Intervention) -> Pass:
+        key = tuple(_key(layer) for layer in intervention.layers)
+        if key not in self._memo:
+            self._memo[key] = self._run(intervention)
+        return self._memo[key]
+
+    def given(self, intervention: Intervention) -> Values:
+        """The per-unit inputs of an intervention's actions, other worlds resolved first."""
+        given: Values = {}
+        for depth, key, name, action in intervention.items():
+            match action:
+                case Hard(per_unit=True):
+                    given[key] = self._per_unit(name, action.value)
+                case Stochastic():
+                    given[key] = self._fresh_noise(action)
+                case Natural():
+                    elsewhere = intervention.before(depth).then(action.actions)
+                    given[key] = self.run(elsewhere).values[name]
+        return given
+
+    def _run(self, intervention: Intervention) -> Pass:
+        inputs = {"noise": self.noise, "given": self.given(intervention), "intervention": intervention}
+        total = self.units * self.copies
+        try:
+            seen = run(self.program, units=total, vectorised=self.structure.vectorised, **inputs)
+        except RuntimeError as error:
+            if not self.structure.vectorised or not _branches(error, intervention):
+                raise
+            logger.warning("An action branches on a unit's value, so units run one by one; torch.where is fast.")
+            seen = run(self.program, units=total, vectorised=False, **inputs)
+        self._check(seen, intervention)
+        return seen
+
+    def _per_unit(self, name: str, value: Tensor) -> Tensor:
+        if len(value) != self.units:
+            raise InterventionError(
+                f"do({name}=…) gives {len(value)} values for {self.units} units",
+                fix="give one value for all units, or one per unit",
+            )
+        return value if self.copies == 1 else value.repeat(self.copies, *[1] * (value.dim() - 1))
+
+    def _fresh_noise(self, action: Stochastic) -> Tensor:
+        # One draw per action, so that worlds which share the action share what it drew.
+        if id(action) not in self._fresh:
+            total = self.units * self.copies
+            law = action.law
+            self._fresh[id(action)] = law.sample(total, self.generator, torch.get_default_dtype())
+        return self._fresh[id(action)]
+
+    def _check(self, seen: Pass, intervention: Intervention) -> None:
+        for name, value in seen.values.items():
+            variable = self.structure.variables[name]
+            if name in intervention.chains and not isinstance(intervention.chains[name][-1][1], Hard):
+                variable.check(value, where="do", missing_ok=variable.optional)
+            elif value.is_floating_point() and not variable.optional and not torch.isfinite(value).all():
+                row = int((~torch.isfinite(value.reshape(len(value), -1))).any(-1).nonzero()[0]) % self.units
+                raise DataError(
+                    f"'{name}' comes out as {value.reshape(len(value), -1)[row].tolist()[:3]} for unit {row}",
+                    why="its distribution is not valid at these values of its parents",
+                    fix="check the program, the training, or an intervention far outside of the data",
+                )
+
+
+def _branches(error: RuntimeError, intervention: Intervention) -> bool:
+    functions = any(isinstance(action, (Shift, Policy)) for _, _, _, action in intervention.items())
+    return functions and "vmap" in str(error)
+
+
+def _key(layer: Mapping[str, Action]) -> Any:
+    """Layers that do the same have the same key, so that `natural(t=0)` written twice is one world."""
+    parts = []
+    for name, action in sorted(layer.items()):
+        match action:
+            case Hard(per_unit=False):
+                parts.append((name, tuple(action.value.flatten().tolist())))
+            case Natural():
+                parts.append((name, "natural", _key(action.actions)))
+            case _:
+                parts.append((name, id(action)))
+    return tuple(parts)

@@ -1,0 +1,72 @@
+"""Named errors. Each says what went wrong, why, and what to do about it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PyrocausalError(Exception):
+    """Base of every error that pyrocausal raises on purpose.
+
+    >>> print(PyrocausalError("`t` is not a variable", why="the program has no such site", fix="did you mean `x`?"))
+    `t` is not a variable. Why: the program has no such site. Fix: did you mean `x`?
+    """
+
+    def __init__(self, what: str, why: str = "", fix: str = "") -> None:
+        self.what, self.why, self.fix = what, why, fix
+        parts = (what, why and f"Why: {why}", fix and f"Fix: {fix}")
+        super().__init__(" ".join(p if p[-1] in ".?!" else f"{p}." for p in parts if p))
+
+    def __str__(self) -> str:  # KeyError, which one subclass also is, would show the repr
+        return str(self.args[0])
+
+
+class UnsupportedDistribution(PyrocausalError):
+    """No exogenous noise can be derived for this distribution."""
+
+
+class UnsupportedCoupling(PyrocausalError):
+    """The noise coupling asked for does not exist, or not for this distribution."""
+
+
+class GraphError(PyrocausalError):
+    """A causal graph that can't be, or a question to one about nodes that it does not have."""
+
+
+class ProgramError(PyrocausalError):
+    """The program is not a structural causal model that can be run for one unit."""
+
+
+class DataError(PyrocausalError):
+    """Data that the model can't take: a wrong name, type, length, level or value."""
+
+
+class UnknownVariable(DataError, KeyError):
+    """A name that is no variable of the model."""
+
+
+class EvidenceError(PyrocausalError):
+    """Evidence that is incomplete, contradictory or impossible under the model."""
+
+
+class InterventionError(PyrocausalError):
+    """An action that can't be done to its variable."""
+
+
+class FitError(PyrocausalError):
+    """Training that can't start or has gone wrong."""
+
+
+class SaveError(PyrocausalError):
+    """A file that can't be saved to or loaded from."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question that a misspelt name calls for, or nothing if no known name is near.
+
+    >>> did_you_mean("quti", ["age", "quit", "gain"])
+    "did you mean 'quit'?"
+    >>> did_you_mean("income", ["age", "quit", "gain"])
+    ''
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else ""

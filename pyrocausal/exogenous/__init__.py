@@ -1,0 +1,7 @@
+"""Noise is derived, never hand-written: from a distribution to its noise and structural mechanism."""
+
+from . import continuous, discrete, numeric, wrappers
+from .law import Law
+from .registry import Exogenous, exogenous
+
+__all__ = ["Exogenous", "Law", "exogenous"]

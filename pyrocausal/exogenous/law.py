@@ -1,0 +1,262 @@
+"""The laws of exogenous noise: a handful of standard members, free of parents and of parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+
+@dataclass(frozen=True)
+class Standard:
+    """One standard scalar law: how to draw it, score it and build it.
+
+    ``draw`` works in float64, so that both tails are exact and a float32 sample is the rounding of the float64 one.
+    ``quantile`` maps a uniform to the noise; it serves pulls that must draw a noise from its prior.
+    """
+
+    draw: Callable[[tuple[int, ...], torch.Generator | None], Tensor]
+    log_density: Callable[[Tensor], Tensor]
+    quantile: Callable[[Tensor], Tensor]
+    log_cdf: Callable[[Tensor], Tensor]
+    log_sf: Callable[[Tensor], Tensor]
+    build: Callable[[Tensor, Tensor], dist.TorchDistribution]
+
+
+def _exponential(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    draw = torch.empty(shape, dtype=torch.float64).exponential_(generator=generator)
+    return draw.clamp_(min=1e-300)
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def _uniform(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+
+def _cauchy(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    numerator, denominator = _normal((2, *shape), generator)
+    return numerator / denominator
+
+
+def _logistic(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    above, below = _exponential((2, *shape), generator)
+    return above.log() - below.log()
+
+
+def _laplace(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    above, below = _exponential((2, *shape), generator)
+    return above - below
+
+
+def log1mexp(log_p: Tensor) -> Tensor:
+    """``log(1 - exp(log_p))`` for ``log_p <= 0``, accurate at both ends (Maechler, 2012)."""
+    log_p = log_p.clamp(max=-torch.finfo(log_p.dtype).tiny)
+    near = log_p > -math.log(2)
+    # each branch sees only arguments it is made for, so that neither sends a NaN into the gradient
+    small = torch.where(near, log_p, -1.0)
+    large = torch.where(near, -1.0, log_p)
+    return torch.where(near, torch.log(-torch.expm1(small)), torch.log1p(-torch.exp(large)))
+
+
+def _cauchy_log_sf(u: Tensor) -> Tensor:
+    # atan2(1, u) = pi/2 - atan(u) in (0, pi), without cancellation for large u
+    return torch.atan2(torch.ones_like(u), u).log() - math.log(math.pi)
+
+
+def _laplace_log_sf(u: Tensor) -> Tensor:
+    tail = -u.abs() - math.log(2)
+    return torch.where(u > 0, tail, log1mexp(tail))
+
+
+def _log_gumbel_sf(u: Tensor) -> Tensor:
+    return log1mexp(-torch.exp(-u))
+
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+STANDARD: dict[str, Standard] = {
+    "normal": Standard(
+        draw=_normal,
+        log_density=lambda u: -0.5 * u * u - _HALF_LOG_2PI,
+        quantile=torch.special.ndtri,
+        log_cdf=torch.special.log_ndtr,
+        log_sf=lambda u: torch.special.log_ndtr(-u),
+        build=dist.Normal,
+    ),
+    "logistic": Standard(
+        draw=_logistic,
+        log_density=lambda u: logsigmoid(u) + logsigmoid(-u),
+        quantile=torch.logit,
+        log_cdf=logsigmoid,
+        log_sf=lambda u: logsigmoid(-u),
+        build=dist.Logistic,
+    ),
+    "gumbel": Standard(
+        draw=lambda shape, generator: -_exponential(shape, generator).log(),
+        log_density=lambda u: -u - torch.exp(-u),
+        quantile=lambda v: -torch.log(-torch.log(v)),
+        log_cdf=lambda u: -torch.exp(-u),
+        log_sf=_log_gumbel_sf,
+        build=dist.Gumbel,
+    ),
+    "laplace": Standard(
+        draw=_laplace,
+        log_density=lambda u: -u.abs() - math.log(2),
+        quantile=lambda v: torch.where(v < 0.5, torch.log(2 * v), -torch.log(2 - 2 * v)),
+        log_cdf=lambda u: _laplace_log_sf(-u),
+        log_sf=_laplace_log_sf,
+        build=dist.Laplace,
+    ),
+    "cauchy": Standard(
+        draw=_cauchy,
+        log_density=lambda u: -torch.log1p(u * u) - math.log(math.pi),
+        quantile=lambda v: torch.tan(math.pi * (v - 0.5)),
+        log_cdf=lambda u: _cauchy_log_sf(-u),
+        log_sf=_cauchy_log_sf,
+        build=dist.Cauchy,
+    ),
+    "uniform": Standard(
+        draw=_uniform,
+        log_density=lambda u: torch.where((u >= 0) & (u <= 1), 0.0, -math.inf),
+        quantile=lambda v: v,
+        log_cdf=torch.log,
+        log_sf=lambda u: torch.log1p(-u),
+        build=dist.Uniform,
+    ),
+    "exponential": Standard(
+        draw=_exponential,
+        log_density=lambda u: torch.where(u >= 0, -u, -math.inf),
+        quantile=lambda v: -torch.log1p(-v),
+        log_cdf=lambda u: log1mexp(-u),
+        log_sf=lambda u: -u,
+        build=lambda zero, one: dist.Exponential(one),
+    ),
+    "half_normal": Standard(
+        draw=lambda shape, generator: _normal(shape, generator).abs(),
+        log_density=lambda u: torch.where(u >= 0, -0.5 * u * u - _HALF_LOG_2PI + math.log(2), -math.inf),
+        quantile=lambda v: torch.special.erfinv(v) * math.sqrt(2),
+        log_cdf=lambda u: torch.log(torch.erf(u / math.sqrt(2))),
+        log_sf=lambda u: torch.special.log_ndtr(-u) + math.log(2),
+        build=lambda zero, one: dist.HalfNormal(one),
+    ),
+    "half_cauchy": Standard(
+        draw=lambda shape, generator: _cauchy(shape, generator).abs(),
+        log_density=lambda u: torch.where(u >= 0, math.log(2 / math.pi) - torch.log1p(u * u), -math.inf),
+        quantile=lambda v: torch.tan(0.5 * math.pi * v),
+        log_cdf=lambda u: torch.log(torch.atan(u) * (2 / math.pi)),
+        log_sf=lambda u: _cauchy_log_sf(u) + math.log(2),
+        build=lambda zero, one: dist.HalfCauchy(one),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Law:
+    """The exogenous law of one site's noise: free of parents and of parameters.
+
+    Args:
+        kind: a key of `STANDARD`; ``"joint"`` for several laws side by side (vector mixtures), where `u` is the
+            flattened concatenation of the parts; or ``"none"`` for a site without noise, whose `u` is a zero.
+        shape: the shape of `u` for one unit.
+        parts: the laws side by side, for ``"joint"``.
+
+    >>> law = Law("logistic", (2,))
+    >>> u = law.sample(1000, torch.Generator().manual_seed(0))
+    >>> u.shape, law.log_prob(u).shape
+    (torch.Size([1000, 2]), torch.Size([1000]))
+    >>> law.distribution.shape()
+    torch.Size([2])
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    parts: tuple[Law, ...] = ()
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    def sample(
+        self,
+        n: int | tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        """Draws of shape ``(n, *shape)`` from a CPU generator, accurate in both tails whatever the dtype."""
+        lead = (n,) if isinstance(n, int) else tuple(n)
+        dtype = dtype or torch.get_default_dtype()
+        if self.kind == "none":
+            return torch.zeros(lead + self.shape, dtype=dtype)
+        if self.kind == "joint":
+            return torch.cat([p.sample(lead, generator, dtype).reshape(*lead, p.numel) for p in self.parts], -1)
+        draw = STANDARD[self.kind].draw(lead + self.shape, generator)
+        if self.kind == "uniform":  # rounding to a coarser dtype must not reach 0 or 1
+            return inside_unit(draw.to(dtype))
+        return draw.to(dtype)
+
+    def log_prob(self, u: Tensor) -> Tensor:
+        """The log density of `u`, summed over `shape`."""
+        if self.kind == "none":
+            return u.new_zeros(u.shape[: u.dim() - len(self.shape)])
+        if self.kind == "joint":
+            return torch.stack([p.log_prob(v) for p, v in zip(self.parts, self.split(u), strict=True)]).sum(0)
+        score = STANDARD[self.kind].log_density(u)
+        return score.sum(tuple(range(-len(self.shape), 0))) if self.shape else score
+
+    def from_uniform(self, v: Tensor) -> Tensor:
+        """The noise whose distribution function is the uniform `v`; both have shape ``(..., *shape)``."""
+        if self.kind == "none":
+            return torch.zeros_like(v)
+        if self.kind == "joint":
+            pairs = zip(self.parts, self.split(v), strict=True)
+            return torch.cat([p.from_uniform(w).flatten(v.dim() - 1) for p, w in pairs], -1)
+        return STANDARD[self.kind].quantile(inside_unit(v))
+
+    def split(self, u: Tensor) -> tuple[Tensor, ...]:
+        """The parts of a joint noise, each in its own shape."""
+        pieces = u.split([p.numel for p in self.parts], -1)
+        return tuple(w.reshape(*u.shape[:-1], *p.shape) for p, w in zip(self.parts, pieces, strict=True))
+
+    @property
+    def distribution(self) -> dist.TorchDistribution:
+        """The law as a Pyro distribution with event shape `shape`."""
+        if self.kind == "none":
+            return dist.Delta(torch.zeros(self.shape)).to_event(len(self.shape))
+        if self.kind == "joint":
+            return JointNoise(self)
+        member = STANDARD[self.kind].build(torch.zeros(self.shape), torch.ones(self.shape))
+        return member.to_event(len(self.shape))
+
+
+def inside_unit(v: Tensor) -> Tensor:
+    """`v` moved into the open interval (0, 1), in its own dtype."""
+    info = torch.finfo(v.dtype)
+    return v.clamp(min=info.tiny, max=1 - info.eps / 2)
+
+
+class JointNoise(dist.TorchDistribution):
+    """Independent noises side by side, as one vector: `Law.distribution` of a ``"joint"`` law."""
+
+    arg_constraints: dict = {}
+    support = dist.constraints.real_vector
+
+    def __init__(self, law: Law, batch_shape: tuple[int, ...] = ()) -> None:
+        self.law = law
+        super().__init__(torch.Size(batch_shape), torch.Size(law.shape), validate_args=False)
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        return self.law.sample(tuple(sample_shape) + tuple(self.batch_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self.law.log_prob(value)
+
+    def expand(self, batch_shape: torch.Size, _instance: object = None) -> JointNoise:
+        return JointNoise(self.law, tuple(batch_shape))

@@ -1,0 +1,43 @@
+"""Tensors in files: safetensors only, so loading runs no code; written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pyrocausal.errors import SaveError
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write to a temporary file beside `path`, then put it in place in one move."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise SaveError(f"there is no folder {path.parent}", fix="make it first")
+    content = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, dict(metadata))
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(tensors, metadata) of a file that `write_tensors` wrote."""
+    if not Path(path).is_file():
+        raise SaveError(f"there is no file {path}", fix="check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise SaveError(f"{path} is no safetensors file, or is damaged", why=str(error)) from error

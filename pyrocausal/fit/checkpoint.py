@@ -1,0 +1,74 @@
+"""Training state in one safetensors file: written atomically, read without running code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import FitError
+from pyrocausal.files import read_tensors, write_tensors
+from pyrocausal.fit.options import FitOptions
+from pyrocausal.world import Values
+
+if TYPE_CHECKING:
+    from pyrocausal.fit.train import Loop
+
+
+def fingerprint(data: Values, options: FitOptions) -> str:
+    """What must be the same for a resumed training to equal an uninterrupted one: the data and the options."""
+    digest = hashlib.sha256()
+    for name in sorted(data):
+        digest.update(name.encode())
+        digest.update(data[name].detach().cpu().contiguous().numpy().tobytes())
+    settings = {k: v for k, v in vars(options).items() if k not in ("progress", "checkpoint", "device")}
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def write(path: str | Path, loop: Loop, mark: str) -> None:
+    state = loop.optimizer.state
+    tensors: dict[str, Tensor] = {}
+    for name, p in loop.parameters.items():
+        tensors |= {f"now/{name}": p.detach(), f"average/{name}": loop.average[name], f"best/{name}": loop.best[name]}
+        tensors |= {f"adam/{name}/{k}": v for k, v in state.get(p, {}).items()}
+    tensors |= {f"score/{i}": score for i, score in enumerate(loop.best_score)}
+    tensors |= {f"buffer/{name}": b for name, b in loop.scores.program.named_buffers()}
+    meta = {
+        "mark": mark,
+        "step": loop.step,
+        "active": sorted(loop.active),
+        "best_step": loop.best_step,
+        "curves": loop.curves,
+    }
+    write_tensors(path, tensors, {"pyrocausal_checkpoint": json.dumps(meta)})
+
+
+def resume(path: str | Path, loop: Loop, mark: str) -> None:
+    """Put the state of an earlier run into a loop, if there is one."""
+    if not Path(path).exists():
+        return
+    tensors, metadata = read_tensors(path)
+    meta = json.loads(metadata.get("pyrocausal_checkpoint", "{}"))
+    if meta.get("mark") != mark:
+        raise FitError(
+            f"the checkpoint {path} belongs to another training",
+            why="its data or options differ from these",
+            fix="name another file, or delete it to start anew",
+        )
+    with torch.no_grad():
+        for name, p in loop.parameters.items():
+            p.copy_(tensors[f"now/{name}"])
+            loop.average[name], loop.best[name] = tensors[f"average/{name}"], tensors[f"best/{name}"]
+            adam = {k.rsplit("/", 1)[1]: v for k, v in tensors.items() if k.startswith(f"adam/{name}/")}
+            if adam:
+                loop.optimizer.state[p] = adam
+        for name, b in loop.scores.program.named_buffers():
+            b.copy_(tensors[f"buffer/{name}"])
+    loop.best_score = [tensors[f"score/{i}"] for i in range(len(loop.groups))]
+    loop.step, loop.active, loop.best_step = meta["step"], set(meta["active"]), meta["best_step"]
+    loop.curves = {int(step): curve for step, curve in meta["curves"].items()}

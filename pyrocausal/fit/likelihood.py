@@ -1,0 +1,144 @@
+"""The likelihood as a pure function of parameters and data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from pyro.poutine.messenger import Messenger
+from torch import Tensor, nn
+from torch.nn.utils.stateless import _reparametrize_module
+
+from pyrocausal.abduct import prior
+from pyrocausal.errors import FitError, ProgramError
+from pyrocausal.graph.discover import Structure
+from pyrocausal.intervene import Intervention
+from pyrocausal.mechanisms.base import Mechanism, mechanism_of
+from pyrocausal.units import Program, over_units
+from pyrocausal.world import Values, run
+
+
+class SiteScores:
+    """log p of each observed variable given its parents, per unit: the likelihood, site by site."""
+
+    def __init__(self, program: Program, structure: Structure, intervention: Intervention):
+        self.program, self.structure, self.intervention = program, structure, intervention
+        self.replaced = {
+            name: structure.variables[name] for name in intervention.names if intervention.replaces(name)
+        }
+
+    def __call__(self, batch: Values, sites: Collection[str], parameters: Mapping[str, Tensor] | None = None) -> Values:
+        """Scores `(units,)` by site; with `parameters`, at those instead of the program's own."""
+        if parameters is None:
+            return self._scores(batch, sites)
+        with _reparametrize_module(self.program, dict(parameters)):
+            return self._scores(batch, sites)
+
+    def _scores(self, batch: Values, sites: Collection[str]) -> Values:
+        units = len(next(iter(batch.values())))
+        noise = prior(self.replaced, units, torch.Generator().manual_seed(0)) if self.replaced else {}
+        seen = run(
+            self.program,
+            units=units,
+            evidence=batch,
+            noise=noise,
+            intervention=self.intervention,
+            score=frozenset(sites),
+            vectorised=self.structure.vectorised,
+        )
+        return seen.log_prob
+
+
+def log_prob(program: Program, structure: Structure, intervention: Intervention, data: Values) -> Tensor:
+    """log p(evidence) of each unit, `(units,)`, differentiable in the parameters."""
+    unseen = [n for n in structure.graph.latent if n not in data]
+    if unseen:
+        raise FitError(
+            f"the likelihood with the latent variable '{sorted(unseen)[0]}' has no closed form",
+            why="it is an integral over the latent",
+            fix="give the latent's values",
+        )
+    scores = SiteScores(program, structure, intervention)(data, list(data))
+    return torch.stack(list(scores.values())).sum(0)
+
+
+class _Inputs(Messenger):
+    """Collect, at every site, which mechanism made its distribution and from which features."""
+
+    def __init__(self, values: Mapping[str, Tensor]):
+        super().__init__()
+        self.values = values
+        self.mechanisms: dict[str, Mechanism] = {}
+        self.features: Values = {}
+
+    def _pyro_sample(self, msg: Any) -> None:
+        name = msg["name"]
+        found = mechanism_of(msg["fn"])
+        if found is not None and name in self.values:
+            self.mechanisms[name], self.features[name] = found
+        if not msg["infer"].get("_deterministic"):
+            msg["value"] = self.values[name]
+        msg["done"] = msg["stop"] = True
+
+
+def learn_scales(program: Program, structure: Structure, data: Values) -> dict[str, Mechanism]:
+    """Let every mechanism learn its scales from the training split; returns the mechanism of each site."""
+    mechanisms: dict[str, Mechanism] = {}
+
+    def one(values: Values) -> Values:
+        inputs = _Inputs(values)
+        with inputs:
+            program()
+        mechanisms.update(inputs.mechanisms)
+        return inputs.features
+
+    with program.running(), torch.no_grad():
+        features = over_units(one, data, vectorised=structure.vectorised)
+        for mechanism in dict.fromkeys(mechanisms.values()):
+            sites = [name for name, m in mechanisms.items() if m is mechanism]
+            mechanism.calibrate(
+                sites[0], torch.cat([data[s] for s in sites]), torch.cat([features[s] for s in sites])
+            )
+    return mechanisms
+
+
+def families(scores: Values, parameters: Mapping[str, Tensor]) -> list[tuple[set[str], set[str]]]:
+    """Groups of sites that share parameters, each with the names of its parameters.
+
+    The likelihood is a sum over sites, so sites without common parameters are trained as if alone.
+    """
+    names, leaves = list(parameters), list(parameters.values())
+    groups: list[tuple[set[str], set[str]]] = []
+    for site, score in scores.items():
+        if not score.requires_grad:
+            continue
+        gradients = torch.autograd.grad(score.sum(), leaves, retain_graph=True, allow_unused=True)
+        used = {name for name, gradient in zip(names, gradients, strict=True) if gradient is not None}
+        sites = {site}
+        for group in [g for g in groups if g[1] & used]:
+            groups.remove(group)
+            sites, used = sites | group[0], used | group[1]
+        if used:
+            groups.append((sites, used))
+    return groups
+
+
+def refuse_unseen_parameters(scores: Values, module: nn.Module) -> None:
+    """Every trainable tensor behind the likelihood must be a parameter that the SCM can train and save."""
+    known = {id(p) for p in module.parameters()}
+    pending = [score.grad_fn for score in scores.values()]
+    visited = set()
+    while pending:
+        node = pending.pop()
+        if node is None or node in visited:
+            continue
+        visited.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and id(leaf) not in known:
+            raise ProgramError(
+                f"the program uses a trainable tensor of shape {tuple(leaf.shape)} that the SCM can't see",
+                why="it would be neither trained nor saved",
+                fix="make it an attribute of a PyroModule program, or write pyro.param(name, value)",
+            )
+        pending.extend(following for following, _ in node.next_functions)

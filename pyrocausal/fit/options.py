@@ -1,0 +1,93 @@
+"""What a user may set about training, and what training reports."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pyrocausal.errors import FitError, did_you_mean
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Options of `SCM.fit`; None means a default that grows with the number of rows.
+
+    Args:
+        epochs: passes over the training split.
+        batch_size: rows per step.
+        learning_rate: of AdamW, reached after a short warm-up and lowered to zero along a cosine.
+        validation: fraction of rows held out to choose each mechanism's weights; 0 keeps the last averaged weights.
+        patience: a mechanism stops after this fraction of training without improvement on the held-out rows.
+        averaging: decay of the exponential moving average of the weights, per step.
+        weight_decay: of AdamW, on matrices only.
+        seed: of the split and of the batches.
+        device: where to train ("cpu", "cuda" …); default: where the parameters are.
+        progress: whether to show a progress bar.
+        checkpoint: a file to which training state is written as it goes, and from which it resumes if it exists.
+        reset: forget parameters and scales, and learn all anew.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float = 5e-3
+    validation: float = 0.1
+    patience: float = 0.35
+    averaging: float = 0.99
+    weight_decay: float = 1e-2
+    seed: int = 0
+    device: str | None = None
+    progress: bool = True
+    checkpoint: str | Path | None = None
+    reset: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> FitOptions:
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in given:
+            if name not in known:
+                raise FitError(
+                    f"fit has no option {name!r}",
+                    why=f"its options are {', '.join(known)}",
+                    fix=did_you_mean(name, known),
+                )
+        options = cls(**given)
+        options._check()
+        return options
+
+    def _check(self) -> None:
+        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        for name, value in positive.items():
+            if value is not None and not value > 0:
+                raise FitError(f"{name}={value!r}", why="it must be positive", fix=f"leave {name} out for its default")
+        if not 0 <= self.validation < 1:
+            raise FitError(f"validation={self.validation!r}", why="it is the fraction of rows held out, 0 to below 1")
+        if not 0 <= self.averaging < 1:
+            raise FitError(f"averaging={self.averaging!r}", why="it is a decay per step, 0 to below 1")
+
+    def sized(self, rows: int) -> tuple[int, int]:
+        """(steps, batch size) for a number of training rows."""
+        batch = min(self.batch_size or (128 if rows <= 5000 else 512), rows)
+        if self.epochs is not None:
+            return max(1, self.epochs * -(-rows // batch)), batch
+        return (900 if rows <= 5000 else 2400), batch
+
+
+@dataclass(frozen=True)
+class History:
+    """Training curves: mean negative log-likelihood (nats per unit) of each variable on the held-out rows.
+
+    Attributes:
+        curves: a DataFrame, one row per evaluation (index: step) and one column per variable.
+        best: step at which each variable's weights were taken.
+    """
+
+    curves: pd.DataFrame
+    best: dict[str, int]
+
+    def _repr_html_(self) -> str:
+        return self.curves.tail().to_html()

@@ -1,0 +1,317 @@
+"""The training loop: all mechanisms at once, each judged on its own held-out likelihood.
+
+The likelihood of a fully observed SCM is a sum over sites, so one loop trains every mechanism as if alone: each
+keeps the averaged weights that were best on the held-out rows, and stops when it no longer improves.
+
+The parameters may carry a leading axis of replicas (`refit`): then every replica is trained on its own resample of
+the rows, all of them in the same tensor operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils.stateless import _reparametrize_module
+from tqdm.auto import tqdm
+
+from pyrocausal.errors import FitError
+from pyrocausal.fit import checkpoint
+from pyrocausal.fit.likelihood import SiteScores, families, learn_scales, refuse_unseen_parameters
+from pyrocausal.fit.options import FitOptions, History
+from pyrocausal.graph.discover import Structure
+from pyrocausal.intervene import Intervention
+from pyrocausal.mechanisms.base import Mechanism
+from pyrocausal.units import Program
+from pyrocausal.world import Values
+
+EVALUATIONS = 20  # of the held-out likelihood in one training
+WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
+
+
+def train(
+    program: Program, structure: Structure, intervention: Intervention, data: Values, options: FitOptions
+) -> History:
+    """Maximum likelihood on `data` (every observed variable, `(units, *event)`); sets the program's parameters."""
+    _refuse(program, structure, data)
+    if options.device:
+        program.to(options.device)
+    device = next(program.parameters()).device
+    data = {name: x.to(device) for name, x in data.items()}
+    training, held = _split(len(next(iter(data.values()))), options)
+    scores = SiteScores(program, structure, intervention)
+    program.train()
+    try:
+        mechanisms = learn_scales(program, structure, {name: x[training] for name, x in data.items()})
+        refuse_unseen_parameters(scores(_rows(data, training[:2]), list(data)), program)
+        loop = Loop(scores, mechanisms, data, training, held, dict(program.named_parameters()), options)
+        _drive(loop, data, options)
+        loop.finish()
+    finally:
+        program.eval()
+        program.zero_grad()
+    return loop.history()
+
+
+def refit(
+    program: Program,
+    structure: Structure,
+    intervention: Intervention,
+    data: Values,
+    options: FitOptions,
+    replicas: int,
+) -> dict[str, Tensor]:
+    """Parameters `(replicas, *shape)` of as many refits, each on a bootstrap resample of the rows.
+
+    Every replica starts from fresh noise around the program's initial weights in the fitted scales and is judged on
+    its out-of-bag rows. The program's own parameters are left alone.
+    """
+    n = len(next(iter(data.values())))
+    generator = torch.Generator().manual_seed(options.seed)
+    rows = torch.randint(n, (replicas, n), generator=generator)
+    weights = torch.ones(replicas, n).scatter_(1, rows, 0.0)
+    scores = SiteScores(program, structure, intervention)
+    mechanisms = learn_scales(program, structure, data)
+    start = {
+        name: p.detach().expand(replicas, *p.shape).clone().requires_grad_(p.requires_grad)
+        for name, p in program.named_parameters()
+    }
+    loop = Loop(scores, mechanisms, data, rows, torch.arange(n), start, options, weights=weights)
+    _drive(loop, data, options)
+    return loop.best
+
+
+class Loop:
+    """One training in progress.
+
+    Args:
+        rows: training rows `(n,)`, or `(replicas, n)`.
+        held: held-out rows; `weights` `(replicas, held)` says which count for which replica.
+        parameters: leaves by name, each with a leading axis of replicas if `rows` has one.
+    """
+
+    def __init__(
+        self,
+        scores: SiteScores,
+        mechanisms: Mapping[str, Mechanism],
+        data: Values,
+        rows: Tensor,
+        held: Tensor,
+        parameters: dict[str, Tensor],
+        options: FitOptions,
+        *,
+        weights: Tensor | None = None,
+    ):
+        self.scores, self.mechanisms, self.data = scores, mechanisms, data
+        self.rows, self.held, self.weights = rows, held, weights
+        self.parameters, self.options = parameters, options
+        self.replicated = rows.dim() == 2
+        self.steps, self.batch = options.sized(rows.shape[-1])
+        self.every = max(1, self.steps // EVALUATIONS)
+        self.step = 0
+        self.groups = families(self._sample_scores(), parameters)
+        self.active = {i for i, _ in enumerate(self.groups)}
+        self.average = {name: p.detach().clone() for name, p in parameters.items()}
+        self.best = {name: p.detach().clone() for name, p in parameters.items()}
+        self.best_score = [torch.full(self._replica_shape, math.inf) for _ in self.groups]
+        self.best_step = [0 for _ in self.groups]
+        self.curves: dict[int, dict[str, float]] = {}
+        self.optimizer = self._optimizer()
+
+    # ---- one step
+
+    @property
+    def due(self) -> bool:
+        return self.step % self.every == 0 or self.step == self.steps
+
+    def advance(self) -> None:
+        """One step of AdamW on the next batch of rows, and of the weights' moving average."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._map(self._objective)(self._arguments(), _rows(self.data, self._next_rows()))
+        if not torch.isfinite(loss).all():
+            self._diverged()
+        loss.sum().backward()
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+
+    def _objective(self, parameters: Mapping[str, Tensor], batch: Values) -> Tensor:
+        """Mean negative log-likelihood of the active sites, plus their mechanisms' penalties."""
+        active = self._active_sites()
+        used = dict.fromkeys(m for site, m in self.mechanisms.items() if site in active)
+        with self._at(parameters):
+            scores = self.scores(batch, active)
+            penalty = sum((m.penalty() for m in used), start=torch.zeros(()))
+        return penalty - torch.stack([scores[site].mean() for site in sorted(active)]).sum()
+
+    def _average(self) -> None:
+        decay = min(self.options.averaging, self.step / (self.step + 9.0))
+        with torch.no_grad():
+            for name, p in self.parameters.items():
+                self.average[name].lerp_(p, 1.0 - decay)
+
+    # ---- judging
+
+    @torch.no_grad()
+    def evaluate(self) -> float:
+        """Held-out likelihood of the averaged weights; each group keeps its best, and stops when it is stale."""
+        scores = self._held_scores(self.average)
+        self.curves[self.step] = {site: float(-score.mean()) for site, score in scores.items()}
+        for i in sorted(self.active):
+            sites, names = self.groups[i]
+            score = -torch.stack([scores[site] for site in sorted(sites)]).sum(0)
+            better = score < self.best_score[i]
+            self.best_score[i] = torch.where(better, score, self.best_score[i])
+            for name in names:
+                p = self.average[name]
+                self.best[name] = torch.where(better.reshape(*better.shape, *[1] * (p.dim() - better.dim())), p, self.best[name])
+            if better.any():
+                self.best_step[i] = self.step
+            elif self.step - self.best_step[i] > self.options.patience * self.steps:
+                self.active.discard(i)
+        return sum(self.curves[self.step].values())
+
+    def _held_scores(self, parameters: Mapping[str, Tensor]) -> Values:
+        """Mean held-out score of every site, `()` or `(replicas,)`; without held-out rows, the step's own number."""
+        if not len(self.held):
+            ahead = torch.full(self._replica_shape, float(self.step))
+            return {site: ahead for sites, _ in self.groups for site in sites}
+        sites = {site for group in self.groups for site in group[0]}
+        batch = _rows(self.data, self.held)
+        if not self.replicated:
+            return {k: s.mean() for k, s in self.scores(batch, sites, parameters).items()}
+        found = torch.vmap(lambda p: self.scores(batch, sites, p))(dict(parameters))
+        assert self.weights is not None
+        return {k: (s * self.weights).sum(-1) / self.weights.sum(-1) for k, s in found.items()}
+
+    def finish(self) -> None:
+        """Put the best weights into the program."""
+        if not self.curves:
+            self.evaluate()
+        with torch.no_grad():
+            for name, p in self.parameters.items():
+                p.copy_(self.best[name])
+
+    def history(self) -> History:
+        best = {site: self.best_step[i] for i, (sites, _) in enumerate(self.groups) for site in sites}
+        curves = pd.DataFrame.from_dict(self.curves, orient="index").rename_axis("step")
+        return History(curves, best)
+
+    # ---- pieces
+
+    @property
+    def _replica_shape(self) -> tuple[int, ...]:
+        return self.rows.shape[:-1]
+
+    def _map(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return torch.vmap(function) if self.replicated else function
+
+    def _arguments(self) -> dict[str, Tensor]:
+        return self.parameters if self.replicated else {}
+
+    def _at(self, parameters: Mapping[str, Tensor]):  # type: ignore[no-untyped-def]
+        return _reparametrize_module(self.scores.program, dict(parameters)) if parameters else nullcontext()
+
+    def _active_sites(self) -> set[str]:
+        return {site for i in self.active for site in self.groups[i][0]}
+
+    def _sample_scores(self) -> Values:
+        """Scores of two rows, to see which parameters each site uses."""
+        batch = _rows(self.data, self.rows[..., :2])
+        sites = list(self.data)
+        if not self.replicated:
+            return self.scores(batch, sites)
+        return torch.vmap(lambda p, b: self.scores(b, sites, p))(self.parameters, batch)
+
+    def _optimizer(self) -> torch.optim.AdamW:
+        least = 2 + len(self._replica_shape)
+        trained = {name for _, names in self.groups for name in names}
+        leaves = {name: p for name, p in self.parameters.items() if name in trained}
+        return torch.optim.AdamW(
+            [
+                {"params": [p for p in leaves.values() if p.dim() >= least], "weight_decay": self.options.weight_decay},
+                {"params": [p for p in leaves.values() if p.dim() < least], "weight_decay": 0.0},
+            ],
+            lr=self.options.learning_rate,
+        )
+
+    def _learning_rate(self) -> float:
+        done = self.step / self.steps
+        rise = min(1.0, (self.step + 1) / max(1.0, WARM_UP * self.steps))
+        return self.options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    def _next_rows(self) -> Tensor:
+        """The rows of this step: every pass goes through all rows in an order of its own, given by the seed."""
+        n = self.rows.shape[-1]
+        first = self.step * self.batch
+        turn, offset = divmod(first, n)
+        order = self._order(turn)[offset : offset + self.batch]
+        if len(order) < self.batch:
+            order = torch.cat([order, self._order(turn + 1)[: self.batch - len(order)]])
+        return self.rows[..., order]
+
+    def _order(self, turn: int) -> Tensor:
+        if getattr(self, "_shuffled", (None,))[0] != turn:
+            generator = torch.Generator().manual_seed(self.options.seed * 1_000_003 + turn)
+            self._shuffled = (turn, torch.randperm(self.rows.shape[-1], generator=generator))
+        return self._shuffled[1]
+
+    def _diverged(self) -> None:
+        raise FitError(
+            f"the loss is no longer finite at step {self.step}",
+            why="a step was too long, or the data hold values that the model gives probability zero",
+            fix="lower learning_rate, or look for outliers in the data",
+        )
+
+
+def _drive(loop: Loop, data: Values, options: FitOptions) -> None:
+    """Run a loop to its end, with a progress bar and, if asked for, checkpoints."""
+    mark = checkpoint.fingerprint(data, options) if options.checkpoint else None
+    if options.checkpoint and mark:
+        checkpoint.resume(options.checkpoint, loop, mark)
+    with tqdm(total=loop.steps, initial=loop.step, disable=not options.progress, desc="fit", unit="step") as bar:
+        while loop.step < loop.steps and loop.active:
+            loop.advance()
+            bar.update()
+            if loop.due:
+                bar.set_postfix_str(f"held-out nll {loop.evaluate():.4g}")
+                if options.checkpoint and mark:
+                    checkpoint.write(options.checkpoint, loop, mark)
+        bar.update(loop.steps - bar.n)
+
+
+def _split(rows: int, options: FitOptions) -> tuple[Tensor, Tensor]:
+    """(training rows, held-out rows), shuffled by the seed."""
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(options.seed))
+    held = min(max(50, int(options.validation * rows)), rows // 2) if options.validation else 0
+    return order[held:], order[:held]
+
+
+def _rows(data: Values, rows: Tensor) -> Values:
+    return {name: x[rows] for name, x in data.items()}
+
+
+def _refuse(program: Program, structure: Structure, data: Values) -> None:
+    if not any(p.requires_grad for p in program.parameters()):
+        raise FitError(
+            "the program has no parameters to train",
+            why="all its distributions are fixed numbers",
+            fix="use mechanisms, torch modules or pyro.param in it, or ask without fitting",
+        )
+    latent = sorted(structure.graph.latent - set(data))
+    if latent:
+        raise FitError(
+            f"an SCM with the unobserved latent variable '{latent[0]}' can't be trained by likelihood alone",
+            why="the likelihood is an integral over the latent",
+            fix="train the mechanisms on data that hold it, or write the parameters into the program",
+        )
+    rows = len(next(iter(data.values())))
+    if rows < 10:
+        raise FitError(f"{rows} rows are too few to fit to", fix="pass at least 10")

@@ -1,0 +1,378 @@
+"""From a program to what it is made of: its variables, its graph, and how its units may be run.
+
+Set-up happens once, seeded and without touching the global random state. It builds lazy layers, records every
+site, finds the edges twice (by provenance and by a probe) and checks that running many units at once equals
+running them one by one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from pyro.ops.provenance import detach_provenance, get_provenance, track_provenance
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyrocausal.errors import ProgramError, PyrocausalError
+from pyrocausal.exogenous import Exogenous, Law, exogenous
+from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.mechanisms.base import Mechanism, Origin, tag
+from pyrocausal.units import Program, over_units
+from pyrocausal.variables import Column, Variable
+from pyrocausal.world import Values, refuse_foreign_sites, run
+
+logger = logging.getLogger("pyrocausal")
+
+RUNS = 8  # prior runs that look for branches
+PROBES = 6  # other values tried per variable, from the prior and from far tails
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What set-up found out about a program."""
+
+    variables: dict[str, Variable]
+    graph: CausalGraph
+    vectorised: bool  # False: the program branches on a unit's value and runs unit by unit
+
+
+def discover(program: Program, *, latent: tuple[str, ...] = (), seed: int = 0) -> Structure:
+    """Build, record and check a program about one unit."""
+    training = program.training
+    program.eval()
+    try:
+        with _own_randomness(seed), torch.no_grad():
+            variables = _record(program, latent, seed)
+            _all_built(program)
+            vectorised = _check_units(program, variables, seed)
+            edges = _provenance(program, variables, seed) | _probe(program, variables, vectorised, seed)
+            program.zero_grad()
+    finally:
+        program.train(training)
+    edges = {(a, b) for a, b in edges if a != b}
+    return Structure(variables, CausalGraph(tuple(variables), edges, latent=latent), vectorised)
+
+
+# ---- the sites
+
+
+class _Recorder(Messenger):
+    """Run one unit from prior noise, tagging every value with the variable that it is."""
+
+    def __init__(self, seed: int, latent: tuple[str, ...]):
+        super().__init__()
+        self.latent = latent
+        self.generator = torch.Generator().manual_seed(seed)
+        self.variables: dict[str, Variable] = {}
+
+    def _pyro_sample(self, msg: Any) -> None:
+        refuse_foreign_sites(msg)
+        name = msg["name"]
+        if name in self.variables:
+            raise ProgramError(f"two sites are named '{name}'", fix="give each variable its own name")
+        if msg["infer"].get("_deterministic"):
+            value = msg["value"]
+            variable = _computed(name, value)
+        else:
+            mechanism = _mechanism_of(name, msg["fn"], msg["infer"])
+            value = mechanism.push(mechanism.law.sample(1, self.generator, torch.get_default_dtype())[0])
+            variable = _variable(name, msg["fn"], mechanism, value)
+        self.variables[name] = variable
+        msg["value"] = tag(value, self._origin(variable))
+        msg["done"] = msg["stop"] = True
+
+    def _origin(self, variable: Variable) -> Origin:
+        latent = variable.name in self.latent
+        return Origin(variable.name, variable.support, variable.discrete, variable.cardinality, latent)
+
+
+def _mechanism_of(name: str, fn: Any, infer: Mapping[str, Any]) -> Exogenous:
+    try:
+        return exogenous(fn, infer.get("noise"))
+    except PyrocausalError as error:
+        raise type(error)(f"site '{name}': {error.what}", why=error.why, fix=error.fix) from None
+
+
+def _variable(name: str, fn: Any, mechanism: Exogenous, value: Tensor) -> Variable:
+    levels = getattr(getattr(fn, "mechanism", None), "levels", None)
+    return Variable(
+        name=name,
+        shape=tuple(value.shape),
+        dtype=value.dtype,
+        law=mechanism.law,
+        draws=mechanism.draws,
+        support=_number_support(fn),
+        discrete=bool(fn.support.is_discrete),
+        computed=mechanism.law.kind == "none",
+        column=Column(levels=tuple(levels) if levels else None),
+    )
+
+
+def _computed(name: str, value: Any) -> Variable:
+    value = torch.as_tensor(value)
+    return Variable(
+        name=name,
+        shape=tuple(value.shape),
+        dtype=value.dtype,
+        law=Law("none", ()),
+        draws=None,
+        support=None,
+        discrete=not value.is_floating_point(),
+        computed=True,
+    )
+
+
+def _number_support(fn: Any) -> Any:
+    """The support of each number of a value (or of a whole one-hot vector or simplex)."""
+    support = fn.support
+    while isinstance(support, torch.distributions.constraints.independent):
+        support = support.base_constraint
+    return support
+
+
+def _record(program: Program, latent: tuple[str, ...], seed: int) -> dict[str, Variable]:
+    """The variables of several prior runs: one that a run lacks is optional, one that changes is an error."""
+    found: list[dict[str, Variable]] = []
+    for i in range(RUNS):
+        recorder = _Recorder(seed + i, latent)
+        with program.running(recorder, validate=True):
+            program()
+        found.append(recorder.variables)
+    merged: dict[str, Variable] = {}
+    for variables in found:
+        for name, variable in variables.items():
+            merged[name] = _merge(merged.get(name, variable), variable)
+    if not merged:
+        raise ProgramError(
+            "the program has no sample sites", fix='write pyro.sample("x", …) for every variable'
+        )
+    return {
+        name: replace(variable, optional=any(name not in variables for variables in found))
+        for name, variable in merged.items()
+    }
+
+
+def _merge(one: Variable, other: Variable) -> Variable:
+    if (one.law, one.shape, one.dtype) != (other.law, other.shape, other.dtype):
+        raise ProgramError(
+            f"site '{one.name}' changes from run to run",
+            why=f"noise {one.law.kind} of shape {one.law.shape} and {other.law.kind} of shape {other.law.shape} "
+            "can't be the same exogenous variable in two worlds",
+            fix="use one family and shape at this site, or two sites",
+        )
+    return one if _same_support(one.support, other.support) else replace(one, support=None)
+
+
+def _same_support(one: Any, other: Any) -> bool:
+    bounds = ("lower_bound", "upper_bound")
+    return type(one) is type(other) and all(
+        bool(torch.as_tensor(getattr(one, b) == getattr(other, b)).all())
+        for b in bounds
+        if one is not None and hasattr(one, b)
+    )
+
+
+def _all_built(program: Program) -> None:
+    idle = [name for name, m in program.named_modules() if isinstance(m, Mechanism) and not m.built]
+    if idle:
+        raise ProgramError(
+            f"the mechanism '{idle[0].removeprefix('module.')}' was never called",
+            why="its layers are built on the first call, and no prior run reached it",
+            fix="call it in every run (torch.where picks between two), or remove it",
+        )
+
+
+# ---- many units at once = one by one
+
+
+def _check_units(program: Program, variables: dict[str, Variable], seed: int) -> bool:
+    """Whether units may run at once; an error where that gives other numbers than one by one."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = {v.name: v.law.sample(3, generator, torch.get_default_dtype()) for v in variables.values()}
+    noise = {name: u for name, u in noise.items() if not variables[name].computed or u.numel()}
+    noise |= {name: torch.empty(3, 0) for name, v in variables.items() if v.computed}
+    alone = run(program, units=3, noise=noise, vectorised=False).values
+    torch.manual_seed(seed + 1)
+    again = run(program, units=3, noise=noise, vectorised=False).values
+    _same_values(
+        alone,
+        again,
+        "gives other values when it is run again",
+        why="something random or remembered enters it outside of pyro.sample",
+        fix="make every random quantity a pyro.sample site, and keep no state between calls",
+    )
+    if any(v.optional for v in variables.values()):
+        return _one_by_one(program, "variables differ from unit to unit")
+    try:
+        together = run(program, units=3, noise=noise).values
+    except RuntimeError as error:
+        return _why_not_together(program, error)
+    except (TypeError, ValueError) as error:  # numpy round trips
+        return _one_by_one(program, str(error))
+    _same_values(
+        together,
+        alone,
+        "differs between three units at once and three runs of one unit",
+        why="the site keeps state, or uses an operation that torch.vmap maps wrongly",
+        fix="write the site with plain torch operations of its parents",
+    )
+    return True
+
+
+def _why_not_together(program: Program, error: RuntimeError) -> bool:
+    text = str(error)
+    if "random operation" in text:
+        raise ProgramError(
+            "the program draws random numbers outside of pyro.sample",
+            why="such noise can't be abducted or shared between worlds",
+            fix="make every random quantity a pyro.sample site; dropout belongs into training only",
+        ) from error
+    return _one_by_one(program, text)
+
+
+def _one_by_one(program: Program, reason: str) -> bool:
+    logger.warning(
+        "%s runs unit by unit, which is slow: it branches on a unit's value or leaves torch (%s). "
+        "torch.where instead of `if` makes it fast.",
+        program.name,
+        " ".join(reason.split())[:120],
+    )
+    return False
+
+
+def _same_values(one: Values, other: Values, what: str, *, why: str, fix: str) -> None:
+    for name, value in one.items():
+        scale = value.double().abs().nan_to_num().amax().clamp_min(1.0)
+        gap = (value.double() - other[name].double()).abs().nan_to_num().amax() if value.numel() else 0.0
+        if gap > 1e-4 * scale:
+            raise ProgramError(f"site '{name}' {what}", why=why, fix=fix)
+
+
+# ---- the edges
+
+
+class _Provenance(Messenger):
+    """Which variables' values reach each site's distribution, by Pyro's provenance tracking."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+        self.edges: set[tuple[str, str]] = set()
+
+    def _pyro_sample(self, msg: Any) -> None:
+        name, fn = msg["name"], msg["fn"]
+        if msg["infer"].get("_deterministic"):
+            value, sources = detach_provenance(msg["value"]), get_provenance(msg["value"])
+        else:
+            mechanism = exogenous(_unmasked(fn), msg["infer"].get("noise"))
+            pushed = mechanism.push(mechanism.law.sample(1, self.generator, torch.get_default_dtype())[0])
+            value = detach_provenance(pushed)
+            sources = get_provenance(pushed) | get_provenance(_unmasked(fn).log_prob(value))
+        self.edges |= {(source, name) for source in sources}
+        msg["value"] = track_provenance(torch.as_tensor(value).detach().clone(), frozenset({name}))
+        msg["done"] = msg["stop"] = True
+
+
+def _provenance(program: Program, variables: dict[str, Variable], seed: int) -> set[tuple[str, str]]:
+    edges: set[tuple[str, str]] = set()
+    for i in range(RUNS if any(v.optional for v in variables.values()) else 1):
+        handler = _Provenance(seed + i)
+        with program.running(handler):
+            program()
+        edges |= handler.edges
+    return edges
+
+
+class _Clamp(Messenger):
+    """Hold every variable at a given value and record what its distribution says of fixed points."""
+
+    def __init__(
+        self, values: Mapping[str, Tensor], points: Mapping[str, Tensor], noise: Mapping[str, Tensor]
+    ):
+        super().__init__()
+        self.values, self.points, self.noise = values, points, noise
+        self.signature: Values = {}
+
+    def _pyro_sample(self, msg: Any) -> None:
+        name, fn = msg["name"], msg["fn"]
+        if msg["infer"].get("_deterministic"):
+            parts = [msg["value"]]
+        else:
+            fn = _unmasked(fn)
+            parts = [
+                exogenous(fn, msg["infer"].get("noise")).push(self.noise[name]),
+                fn.log_prob(self.points[name]),
+            ]
+        self.signature[name] = torch.cat([torch.as_tensor(p).reshape(-1).to(torch.float64) for p in parts])
+        msg["value"] = self.values[name]
+        msg["done"] = msg["stop"] = True
+
+
+def _probe(
+    program: Program, variables: dict[str, Variable], vectorised: bool, seed: int
+) -> set[tuple[str, str]]:
+    """Change one clamped variable at a time: whose distribution changes has it as a parent.
+
+    Provenance is blind to control flow, numpy round trips and custom autograd functions; this is not.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = {v.name: v.law.sample(PROBES, generator, torch.get_default_dtype()) for v in variables.values()}
+    pool = {
+        name: x for name, x in run(program, units=PROBES, noise=noise, vectorised=vectorised).values.items()
+    }
+    pool = {name: _alternatives(x, variables[name]) for name, x in pool.items()}
+    bases = range(2 if vectorised else 4)
+    edges: set[tuple[str, str]] = set()
+    for base in bases:
+        start = {name: x[base % len(x)] for name, x in pool.items()}
+        rows = [start] + [{**start, name: x} for name in variables for x in pool[name]]
+        changed = [""] + [name for name in variables for _ in pool[name]]
+        seen = _signatures(program, rows, start, {k: u[base] for k, u in noise.items()}, vectorised)
+        for name, table in seen.items():
+            far = ((table - table[:1]).abs() > 1e-5 * (1 + table[:1].abs())) | (
+                table.isnan() != table[:1].isnan()
+            )
+            edges |= {(changed[i], name) for i in far.any(-1).nonzero().flatten().tolist()}
+    return edges
+
+
+def _alternatives(x: Tensor, variable: Variable) -> Tensor:
+    """Values to try: prior draws, and for unbounded continuous variables far tails; every level of a discrete one."""
+    if variable.cardinality is not None and not variable.shape:
+        return torch.arange(min(variable.cardinality, 32)).to(x.dtype)
+    x = x.nan_to_num()
+    unbounded = variable.support is torch.distributions.constraints.real
+    return torch.cat([x, 8.0 * x[:2]]) if unbounded and x.is_floating_point() else x
+
+
+def _signatures(
+    program: Program, rows: list[Values], points: Values, noise: Values, vectorised: bool
+) -> Values:
+    def one(values: Values) -> Values:
+        clamp = _Clamp(values, points, noise)
+        with clamp:
+            program()
+        return clamp.signature
+
+    stacked = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    with program.running():
+        return over_units(one, stacked, vectorised=vectorised)
+
+
+def _unmasked(fn: Any) -> Any:
+    while isinstance(fn, dist.MaskedDistribution):
+        fn = fn.base_dist
+    return fn
+
+
+@contextmanager
+def _own_randomness(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,75 @@
+"""m-separation: which independences a graph implies, for graphs with bidirected edges too.
+
+T. Richardson, "Markov properties for acyclic directed mixed graphs", Scandinavian Journal of
+Statistics 30 (2003). Without bidirected edges it is Pearl's d-separation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyrocausal.graph.text import quote
+
+if TYPE_CHECKING:
+    from pyrocausal.graph.causal_graph import CausalGraph
+
+
+class Step(NamedTuple):
+    """One edge of a walk: where it leads, and whether it has an arrowhead at either end."""
+
+    to: str
+    arrow: str
+    head_at_start: bool
+    head_at_end: bool
+
+
+def steps(graph: CausalGraph, node: str) -> Iterator[Step]:
+    yield from (Step(child, "->", False, True) for child in graph.children(node))
+    yield from (Step(parent, "<-", True, False) for parent in graph.parents(node))
+    yield from (Step(spouse, "<->", True, True) for spouse in graph.spouses(node))
+
+
+def passes(node: str, collider: bool, given: AbstractSet[str], opened: AbstractSet[str]) -> bool:
+    """Whether a walk may go on through ``node``: the blocking rule.
+
+    ``opened`` are the given nodes and their ancestors, where a collider lets dependence through.
+    """
+    return node in opened if collider else node not in given
+
+
+def reachable(graph: CausalGraph, sources: AbstractSet[str], given: AbstractSet[str]) -> set[str]:
+    """All nodes connected to a source by a walk that is open given ``given`` (the Bayes ball)."""
+    opened = given | graph.ancestors(*given)
+    frontier = [step for source in sources for step in steps(graph, source)]
+    seen = set()
+    while frontier:
+        last = frontier.pop()
+        state = (last.to, last.head_at_end)
+        if state in seen:
+            continue
+        seen.add(state)
+        frontier += [
+            step
+            for step in steps(graph, last.to)
+            if passes(last.to, last.head_at_end and step.head_at_start, given, opened)
+        ]
+    return {node for node, _ in seen}
+
+
+def open_paths(graph: CausalGraph, x: str, y: str, given: AbstractSet[str]) -> Iterator[str]:
+    """The open paths from ``x`` to ``y`` that visit no node twice, as text (``x <- age -> y``)."""
+    opened = given | graph.ancestors(*given)
+
+    def extend(text: str, visited: tuple[str, ...], last: Step | None) -> Iterator[str]:
+        here = visited[-1]
+        if here == y:
+            yield text
+            return
+        for step in steps(graph, here):
+            collider = last is not None and last.head_at_end and step.head_at_start
+            if step.to not in visited and (last is None or passes(here, collider, given, opened)):
+                yield from extend(f"{text} {step.arrow} {quote(step.to)}", (*visited, step.to), step)
+
+    yield from extend(quote(x), (x,), None)

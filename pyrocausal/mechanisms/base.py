@@ -1,0 +1,194 @@
+"""What every mechanism shares: layers built on the first call, parents encoded by what they are, scales learned once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from pyrocausal.errors import DataError, ProgramError
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which variable a value is: set-up tags values with it, so that mechanisms know their parents."""
+
+    name: str
+    support: Any
+    discrete: bool
+    cardinality: int | None
+    latent: bool = False
+
+
+def tag(value: Tensor, origin: Origin) -> Tensor:
+    """The value, marked with the variable that it is (the mark does not survive arithmetic)."""
+    value = value.clone()
+    value._pyrocausal_origin = origin  # type: ignore[attr-defined]
+    return value
+
+
+@dataclass(frozen=True)
+class Block:
+    """How one parent enters the feature vector: as `size` numbers, or one-hot over `size` levels."""
+
+    size: int
+    one_hot: bool
+    continuous: bool
+
+
+def block_of(parent: Tensor) -> Block:
+    origin: Origin | None = getattr(parent, "_pyrocausal_origin", None)
+    if origin is not None and origin.discrete:
+        if origin.cardinality is not None and origin.cardinality > 2 and parent.dim() == 0:
+            return Block(origin.cardinality, one_hot=True, continuous=False)
+        indicator = origin.cardinality is not None or origin.support is torch.distributions.constraints.one_hot
+        return Block(parent.numel(), one_hot=False, continuous=not indicator)
+    if origin is not None and origin.latent:  # a latent has no data to learn a scale from; its scale is 1 by design
+        return Block(parent.numel(), one_hot=False, continuous=False)
+    return Block(parent.numel(), one_hot=False, continuous=parent.is_floating_point())
+
+
+class Mechanism(nn.Module):
+    """The conditional distribution of one variable given its parents, in natural units.
+
+    A subclass says how many layers it needs (`build`), what distribution features give (`distribution`) and what it
+    learns from the training split before training (`calibrate`). Parents are encoded by what they are: categorical
+    ones one-hot, everything else as numbers; vectors are flattened.
+
+    Calling a mechanism with its parents' values (one unit's) returns a `torch.distributions.Distribution`, ready for
+    `pyro.sample`.
+    """
+
+    levels: tuple[Any, ...] | None = None
+    num_features: int
+    continuous: tuple[bool, ...]  # which features are numbers in natural units, rather than 0/1 indicators
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks: tuple[Block, ...] | None = None
+        self.register_buffer("calibrated", torch.tensor(False))
+
+    # ---- what a subclass says
+
+    def build(self) -> None:
+        """Create layers for `self.num_features` features (`self.continuous` tells which are numbers)."""
+        raise NotImplementedError
+
+    def distribution(self, features: Tensor) -> Distribution:
+        """The distribution for features `(num_features,)` of one unit."""
+        raise NotImplementedError
+
+    def learn_scales(self, x: Tensor, features: Tensor) -> None:
+        """Learn scales, and a good start, from the training split: `x` is `(n, *shape)`, features `(n, num_features)`."""
+
+    def penalty(self) -> Tensor | float:
+        """A regulariser, added to the mean negative log-likelihood of the variable, in nats per unit."""
+        return 0.0
+
+    # ---- what the toolkit does with it
+
+    @property
+    def built(self) -> bool:
+        return self.blocks is not None
+
+    def forward(self, *parents: Any) -> Distribution:
+        values = [torch.as_tensor(parent) for parent in parents]
+        if self.blocks is None:
+            self._build([block_of(value) for value in values])
+        features = self.encode(values)
+        distribution = self.distribution(features)
+        # Left on the distribution for set-up and fit, which meet it at the sample site.
+        distribution.mechanism, distribution.features = self, features  # type: ignore[attr-defined]
+        return distribution
+
+    def encode(self, values: list[Tensor]) -> Tensor:
+        """One unit's parents as one flat vector of features."""
+        assert self.blocks is not None
+        if len(values) != len(self.blocks):
+            raise ProgramError(
+                f"{type(self).__name__} was built for {len(self.blocks)} parents and called with {len(values)}",
+                fix="give each variable a mechanism of its own",
+            )
+        dtype = self.dtype
+        parts = [_encoded(value, block, dtype) for value, block in zip(values, self.blocks, strict=True)]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=dtype, device=self.calibrated.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next((p.dtype for p in self.parameters()), torch.get_default_dtype())
+
+    def calibrate(self, name: str, x: Tensor, features: Tensor) -> None:
+        """Learn scales from the training split; done once, and again only after `reset`."""
+        if self.calibrated:
+            return
+        if x.is_floating_point() and x.dim() == 1 and x.numel() > 1 and x.max() == x.min():
+            raise DataError(
+                f"column '{name}' is constant ({x[0].item():g})",
+                why="a constant has no noise, so its density and its counterfactuals are not defined",
+                fix="drop the variable, or write it as pyro.deterministic",
+            )
+        self.learn_scales(x, features)
+        self.calibrated.fill_(True)
+
+    def reset(self) -> None:
+        """Back to fresh layers and unlearned scales."""
+        if self.blocks is not None:
+            self.calibrated.fill_(False)
+            self._build(list(self.blocks))
+
+    def _build(self, blocks: list[Block]) -> None:
+        self.blocks = tuple(blocks)
+        self.num_features = sum(block.size for block in blocks)
+        self.continuous = tuple(block.continuous for block in blocks for _ in range(block.size))
+        self.build()
+        self.to(self.calibrated.device)
+
+
+def mechanism_of(distribution: Any) -> tuple[Mechanism, Tensor] | None:
+    """The mechanism that made a site's distribution and the features it was given, through any wrappers."""
+    while distribution is not None:
+        if hasattr(distribution, "mechanism"):
+            return distribution.mechanism, distribution.features
+        distribution = getattr(distribution, "base_dist", None)
+    return None
+
+
+class Standardise(nn.Module):
+    """Features in natural units to mean 0 and sd 1, learned once; indicators are only centred."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, continuous: tuple[bool, ...]):
+        super().__init__()
+        self.register_buffer("continuous", torch.tensor(continuous, dtype=torch.bool))
+        self.register_buffer("mean", torch.zeros(len(continuous)))
+        self.register_buffer("scale", torch.ones(len(continuous)))
+
+    def learn(self, features: Tensor) -> None:
+        if not features.numel():
+            return
+        self.mean.copy_(features.mean(0))
+        sd = features.std(0, correction=0)
+        self.scale.copy_(torch.where(self.continuous & (sd > 0), sd, torch.ones_like(sd)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.scale
+
+
+def perceptron(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
+    """A multilayer perceptron with SiLU units, smooth so that densities and gradients are."""
+    sizes = (inputs, *hidden)
+    layers: list[nn.Module] = []
+    for size, following in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(size, following), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+
+
+def _encoded(value: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
+    if block.one_hot:
+        return (value.long()[None] == torch.arange(block.size, device=value.device)).to(dtype)
+    return value.reshape(-1).to(dtype)

@@ -1,0 +1,259 @@
+"""Answers: mappings of variable to tensor that are also DataFrames and ArviZ groups.
+
+Values have shape `(units, *event)`; where abduction is stochastic a leading axis holds the draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import DataError, UnknownVariable, did_you_mean
+from pyrocausal.variables import Variable
+
+if TYPE_CHECKING:
+    import arviz
+
+
+class Samples(Mapping[str, Tensor]):
+    """Values of variables for a number of units.
+
+    Args:
+        values: variable to tensor `(units, *event)`, or `(draws, units, *event)` if `draws`.
+        variables: what is known of each variable.
+        draws: whether a leading draws axis is there.
+        index: the units' labels (a pandas Index), if they came from a DataFrame.
+
+    >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+    >>> scm = pc.SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)))
+    >>> samples = scm.sample(3, seed=0)
+    >>> samples["x"].shape, list(samples.to_pandas().columns)
+    (torch.Size([3]), ['x'])
+    """
+
+    group = "interventional"
+
+    def __init__(
+        self,
+        values: Mapping[str, Tensor],
+        variables: Mapping[str, Variable],
+        *,
+        draws: bool = False,
+        index: pd.Index | None = None,
+    ):
+        self.values_ = dict(values)
+        self.variables = variables
+        self.has_draws = draws
+        self.index = index
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.values_:
+            raise UnknownVariable(
+                f"there is no variable {name!r} here",
+                why=f"the variables are {', '.join(self.values_)}",
+                fix=did_you_mean(str(name), list(self.values_)) or "use one of these",
+            )
+        return self.values_[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.values_
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+    @property
+    def num_units(self) -> int:
+        return next((v.shape[1 if self.has_draws else 0] for v in self.values_.values()), 0)
+
+    @property
+    def num_draws(self) -> int | None:
+        """How many draws, or None where there is no draws axis."""
+        return next((v.shape[0] for v in self.values_.values()), 0) if self.has_draws else None
+
+    def to_pandas(self, *, draws: bool = False) -> pd.DataFrame:
+        """A row a unit; names, levels and dtypes as they came.
+
+        With a draws axis a row holds the mean over draws (for names of levels: the commonest); `draws=True` gives
+        a row a draw and unit, indexed by both. A vector variable becomes columns `name[0]`, `name[1]` …
+        """
+        if not self.has_draws:
+            return self._frame(self.values_, self._index())
+        if draws:
+            index = pd.MultiIndex.from_product([range(self.num_draws or 0), self._index()], names=["draw", "unit"])
+            return self._frame({k: v.flatten(0, 1) for k, v in self.values_.items()}, index)
+        return self._frame({k: self._centre(k, v) for k, v in self.values_.items()}, self._index(), averaged=True)
+
+    def _index(self) -> pd.Index:
+        return self.index if self.index is not None else pd.RangeIndex(self.num_units)
+
+    def _centre(self, name: str, value: Tensor) -> Tensor:
+        variable = self.variables.get(name)
+        if variable is not None and variable.column.levels is not None:
+            return torch.mode(value, 0).values
+        return value.double().mean(0)
+
+    def _frame(self, values: Mapping[str, Tensor], index: pd.Index, *, averaged: bool = False) -> pd.DataFrame:
+        columns: dict[str, Any] = {}
+        for name, value in values.items():
+            if value.dim() == 1:
+                columns[name] = self._series(name, value, averaged)
+                continue
+            flat = value.reshape(len(value), -1).detach().cpu().numpy()
+            columns |= {f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
+        return pd.DataFrame(columns, index=index)
+
+    def _series(self, name: str, value: Tensor, averaged: bool) -> Any:
+        variable = self.variables.get(name)
+        if variable is None:
+            return value.detach().cpu().numpy()
+        array, dtype = variable.decode(value), variable.column.dtype
+        if averaged and variable.column.levels is None:
+            return array
+        if dtype == "category":
+            return pd.Categorical(array, categories=list(variable.column.levels or ()))
+        if variable.discrete and not pd.isna(array).any():
+            return array.astype(dtype) if dtype and dtype != "object" else _whole(array)
+        return array
+
+    def to_arviz(self) -> arviz.InferenceData:
+        """An ArviZ InferenceData with these values as one group (dims chain, draw, unit)."""
+        import arviz
+
+        result = arviz.InferenceData()
+        result.add_groups({self.group: self._dataset()}, warn_on_custom_groups=False)
+        return result
+
+    def _dataset(self) -> Any:
+        import xarray
+
+        arrays = {}
+        for name, value in self.values_.items():
+            data = value.detach().cpu().numpy()
+            data = data[None] if self.has_draws else data[None, None]
+            extra = [f"{name}_dim_{i}" for i in range(data.ndim - 3)]
+            arrays[name] = xarray.DataArray(data, dims=["chain", "draw", "unit", *extra])
+        index = self._index()
+        labels = index.astype(str) if index.dtype == object else index
+        return xarray.Dataset(arrays, coords={"unit": np.asarray(labels)})
+
+    def _title(self) -> str:
+        draws = f", {self.num_draws} draws each" if self.has_draws else ""
+        return f"{self.num_units:,} units{draws}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self._title()}\n{self._preview().to_string(max_rows=6)}"
+
+    def _repr_html_(self) -> str:
+        return f"<div><b>{type(self).__name__}</b>: {self._title()}{self._preview().to_html()}</div>"
+
+    def _preview(self) -> pd.DataFrame:
+        first = {k: (v[:, :5] if self.has_draws else v[:5]) for k, v in self.values_.items()}
+        index = None if self.index is None else self.index[:5]
+        return Samples(first, self.variables, draws=self.has_draws, index=index).to_pandas()
+
+
+class Noise(Samples):
+    """Exogenous noise of every variable for given units: what abduction gives and prediction takes.
+
+    Attributes:
+        factual: the evidence world's values (with what was computed or inferred on the way).
+        diagnostics: how far the abduction can be trusted (`method`, and for sampling engines `ess`, `log_weights`).
+    """
+
+    group = "exogenous"
+    factual: Samples | None
+    diagnostics: dict[str, Any]
+
+    def __init__(self, values: Mapping[str, Tensor], *, draws: bool = False, index: pd.Index | None = None):
+        super().__init__(values, {}, draws=draws, index=index)
+        self.factual = None
+        self.diagnostics = {}
+
+
+class Counterfactual(Samples):
+    """What the same units would have been: a world's values, beside the factual ones and the shared noise.
+
+    With several worlds, `worlds["name"]` holds each; with one, this object is that world.
+
+    Attributes:
+        factual: values in the evidence world.
+        noise: the abducted noise that all worlds share.
+        worlds: name to `Samples`.
+        natural: name of world to what the acted-on variables would have been without their own action.
+        diagnostics: of the abduction.
+    """
+
+    group = "counterfactual"
+
+    def __init__(
+        self,
+        worlds: Mapping[str, Samples],
+        *,
+        factual: Samples,
+        noise: Noise,
+        natural: Mapping[str, Samples],
+    ):
+        only = next(iter(worlds.values()))
+        single = len(worlds) == 1
+        super().__init__(only.values_ if single else {}, only.variables, draws=only.has_draws, index=only.index)
+        self.worlds = dict(worlds)
+        self.factual, self.noise, self.natural = factual, noise, dict(natural)
+        self.diagnostics = noise.diagnostics
+
+    def __getitem__(self, name: str) -> Tensor:
+        if len(self.worlds) > 1:
+            raise DataError(
+                f"{name!r} has a value in each of several worlds",
+                why=f"the worlds are {', '.join(map(repr, self.worlds))}",
+                fix=f'use .worlds["{next(iter(self.worlds))}"]["{name}"]',
+            )
+        return super().__getitem__(name)
+
+    @property
+    def num_units(self) -> int:
+        return next(iter(self.worlds.values())).num_units
+
+    @property
+    def num_draws(self) -> int | None:
+        return next(iter(self.worlds.values())).num_draws
+
+    def to_pandas(self, *, draws: bool = False) -> pd.DataFrame:
+        """As `Samples.to_pandas`; several worlds are stacked, with the world's name as the first index level."""
+        frames = {name: world.to_pandas(draws=draws) for name, world in self.worlds.items()}
+        return frames.popitem()[1] if len(frames) == 1 else pd.concat(frames, names=["world"])
+
+    def to_arviz(self) -> arviz.InferenceData:
+        """Groups observed_data, exogenous and counterfactual (dims chain, draw, unit, world)."""
+        import arviz
+        import xarray
+
+        worlds = xarray.concat(
+            [world._dataset() for world in self.worlds.values()], dim=pd.Index(list(self.worlds), name="world")
+        ).transpose("chain", "draw", "unit", "world", ...)
+        factual = Samples(
+            {k: v[0] if self.factual.has_draws else v for k, v in self.factual.items()},
+            self.variables,
+            index=self.index,
+        )
+        result = arviz.InferenceData()
+        result.add_groups({"observed_data": factual._dataset().isel(chain=0, draw=0, drop=True)})
+        result.add_groups(
+            {"exogenous": self.noise._dataset(), "counterfactual": worlds}, warn_on_custom_groups=False
+        )
+        return result
+
+    def _preview(self) -> pd.DataFrame:
+        frame = self.to_pandas()
+        return frame.head() if len(self.worlds) == 1 else frame.groupby(level="world", sort=False).head(2)
+
+
+def _whole(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.int64) if np.issubdtype(array.dtype, np.floating) else array

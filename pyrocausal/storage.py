@@ -1,0 +1,77 @@
+"""An SCM in a file: parameters and scales as tensors; levels, dtypes and graph as JSON beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pyrocausal.errors import SaveError
+from pyrocausal.files import read_tensors, write_tensors
+from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.program_from_graph import GraphProgram
+from pyrocausal.units import Program
+from pyrocausal.variables import Column, Variable
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds."""
+
+    tensors: dict[str, Tensor]
+    columns: dict[str, Column]
+    recipe: dict[str, Any] | None  # of an SCM made from a graph
+
+    def graph_program(self, path: str | Path) -> GraphProgram:
+        if self.recipe is None:
+            raise SaveError(
+                f"{path} holds an SCM that was made from a program",
+                why="a file keeps parameters, not code",
+                fix="pass the program: SCM.load(path, Smoking())",
+            )
+        return GraphProgram.from_recipe(self.recipe)
+
+    def load_into(self, program: Program, path: str | Path) -> None:
+        """Set parameters and buffers, all or none."""
+        state = program.state_dict()
+        missing, extra = sorted(set(state) - set(self.tensors)), sorted(set(self.tensors) - set(state))
+        shapes = [k for k in state if k in self.tensors and state[k].shape != self.tensors[k].shape]
+        if missing or extra or shapes:
+            odd = (missing or extra or shapes)[0]
+            raise SaveError(
+                f"{path} does not fit the program",
+                why=f"'{odd}' {'is not in the file' if missing else 'is not in the program' if extra else 'differs in shape'}",
+                fix="pass the program that was saved, of the same sizes",
+            )
+        program.load_state_dict(self.tensors)
+
+
+def save(path: str | Path, program: Program, variables: Mapping[str, Variable], graph: CausalGraph) -> None:
+    recipe = program.module.recipe() if isinstance(program.module, GraphProgram) else None
+    about = {
+        "format": FORMAT,
+        "graph": graph.to_string(),
+        "columns": {name: asdict(v.column) for name, v in variables.items()},
+        "recipe": recipe,
+    }
+    write_tensors(path, program.state_dict(), {"pyrocausal": json.dumps(about)})
+
+
+def read(path: str | Path) -> Stored:
+    tensors, metadata = read_tensors(path)
+    if "pyrocausal" not in metadata:
+        raise SaveError(f"{path} was not written by SCM.save", fix="check the path")
+    about = json.loads(metadata["pyrocausal"])
+    if about["format"] > FORMAT:
+        raise SaveError(f"{path} was written by a newer pyrocausal", fix="upgrade: pip install -U pyrocausal")
+    columns = {
+        name: Column(**{**c, "levels": None if c["levels"] is None else tuple(c["levels"])})
+        for name, c in about["columns"].items()
+    }
+    return Stored(tensors, columns, about["recipe"])

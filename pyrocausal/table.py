@@ -1,0 +1,98 @@
+"""The data contract: column = variable, row = unit. A DataFrame, a mapping or one row in; tensors out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import DataError, did_you_mean
+from pyrocausal.samples import Samples
+from pyrocausal.variables import Variable, check_names, table_column
+
+logger = logging.getLogger("pyrocausal")
+_listed: set[tuple[str, ...]] = set()
+
+
+class Table(NamedTuple):
+    """Values `(units, *event)` by variable, in the program's order, and the units' labels."""
+
+    values: dict[str, Tensor]
+    index: pd.Index | None
+
+
+def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iterable[str] = ()) -> Table:
+    """The variables' values in `data`.
+
+    Args:
+        data: a DataFrame (columns that the program does not know are ignored and listed once), a Series (one unit),
+            or a mapping of variable to tensor, array or, for one unit, a single value (an unknown name is an error).
+        need: variables that must be there.
+    """
+    if isinstance(data, pd.Series):
+        data = data.to_frame().T.infer_objects()
+    if not isinstance(data, (pd.DataFrame, Mapping)):
+        raise DataError(
+            f"{where}: {type(data).__name__} is no table",
+            fix="pass a pandas DataFrame or a mapping of variable to array",
+        )
+    found = {name: table_column(data, name, v.shape) for name, v in variables.items()}
+    _check_presence(data, found, variables, where, tuple(need))
+    values = {n: _encode(variables[n], column, where) for n, column in found.items() if column is not None}
+    if not values:
+        raise DataError(f"{where}: no variable of the program is in the data", fix="name columns as the sites are")
+    _check_lengths(values, where)
+    return Table(values, _index(data))
+
+
+def _check_presence(
+    data: Any, found: Mapping[str, Any], variables: Mapping[str, Variable], where: str, need: tuple[str, ...]
+) -> None:
+    columns = [str(c) for c in data]
+    for name in need:
+        if found[name] is None:
+            unused = [c for c in columns if c not in variables]
+            raise DataError(
+                f"{where}: there is no column '{name}'",
+                why=f"the columns are {', '.join(columns[:12])}{' …' if len(columns) > 12 else ''}, "
+                "and a missing column never turns a variable latent",
+                fix=did_you_mean(name, unused) or f'add the column, or declare it: SCM(program, latent=["{name}"])',
+            )
+    spread = {f"{n}[{i}]" for n, v in variables.items() for i in range(int(np.prod(v.shape)))}
+    extra = tuple(c for c in columns if c not in variables and c not in spread)
+    if extra and isinstance(data, (pd.DataFrame, Samples)):
+        if extra not in _listed:
+            _listed.add(extra)
+            logger.info("Columns that the program does not use are ignored: %s", ", ".join(extra))
+    elif extra:
+        check_names(extra, variables, where=where)
+
+
+def _encode(variable: Variable, column: Any, where: str) -> Tensor:
+    if isinstance(column, (int, float, bool, str)) or np.shape(column) == variable.shape:
+        column = column[None] if isinstance(column, Tensor) else [column]
+    return variable.encode(column, where=where)
+
+
+def _check_lengths(values: Mapping[str, Tensor], where: str) -> None:
+    sizes = {name: len(x) for name, x in values.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"'{name}' has {size}" for name, size in sizes.items())
+        raise DataError(f"{where}: the columns differ in length ({listed})", fix="give every variable the same units")
+    if not next(iter(sizes.values())):
+        raise DataError(f"{where}: the data has no rows", fix="pass at least one unit")
+
+
+def _index(data: Any) -> pd.Index | None:
+    if isinstance(data, pd.DataFrame):
+        return data.index
+    return data.index if isinstance(data, Samples) else None
+
+
+def to_device(values: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: x.to(device) for name, x in values.items()}

@@ -1,0 +1,182 @@
+"""Many units from a program about one.
+
+An SCM program is literally about one unit: no plate, no batch dimension. `Program` makes any callable safe to
+run and to train; `over_units` maps a function of one unit over all of them with `torch.vmap`, or, for programs
+that branch on a unit's value, unit by unit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyro
+import torch
+from pyro.nn.module import PyroModule, PyroSample
+from pyro.poutine.messenger import Messenger
+from torch import Tensor, nn
+from torch.distributions import constraints, transform_to
+from torch.utils import _pytree as pytree
+
+from pyrocausal.errors import ProgramError
+
+logger = logging.getLogger("pyrocausal")
+
+
+class Program(nn.Module):
+    """A user's program (function or module) with every parameter that it uses in one place.
+
+    A `PyroModule` keeps its own parameters. A plain function may use `pyro.param` (the values live here, not in
+    Pyro's global store, so two SCMs never share them) and modules that it reaches by closure or global name.
+    """
+
+    def __init__(self, program: Callable[[], Any]):
+        super().__init__()
+        if isinstance(program, type) or not callable(program):
+            raise ProgramError(
+                f"{program!r} is not a program",
+                why="an SCM wraps a function or a PyroModule instance that takes no arguments",
+                fix="pass an instance, e.g. SCM(Smoking())" if isinstance(program, type) else "pass a callable",
+            )
+        self.module = program if isinstance(program, nn.Module) else None
+        self.function = None if isinstance(program, nn.Module) else program
+        self.reached = nn.ModuleDict({} if self.module is not None else _reached_modules(program))
+        self.params = nn.ParameterDict()
+        self.constraints: dict[str, constraints.Constraint] = {}
+        self._refuse_batch_norm()
+        self._enter_context = any(_has_pyro_samples(m) for m in self.modules())
+
+    @property
+    def name(self) -> str:
+        subject = self.module if self.module is not None else self.function
+        return getattr(subject, "__name__", type(subject).__name__)
+
+    def forward(self) -> Any:
+        if self.module is None:
+            assert self.function is not None
+            return self.function()
+        # Calling .forward directly keeps PyroModule from sending a message for every parameter of every layer
+        # on each attribute access; only PyroSample attributes need that context, for their site names.
+        return self.module() if self._enter_context else self.module.forward()
+
+    @contextlib.contextmanager
+    def running(self, *handlers: Messenger, validate: bool = False) -> Iterator[None]:
+        """Handlers installed, parameters local to this program, checks of distributions off unless asked for."""
+        self._localise()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(pyro.settings.context(module_local_params=True))
+            stack.enter_context(pyro.validation_enabled(validate))
+            stack.enter_context(_OwnParams(self))
+            for handler in handlers:
+                stack.enter_context(handler)
+            yield
+
+    def own_param(self, name: str, init: Any, constraint: constraints.Constraint) -> Tensor:
+        """The value of `pyro.param(name, init, constraint)`, created on first use."""
+        key = name.replace(".", "/")
+        if key not in self.params:
+            if init is None:
+                raise ProgramError(
+                    f"pyro.param('{name}') has no initial value",
+                    why="the SCM keeps its own parameters and has none of that name yet",
+                    fix=f"write pyro.param('{name}', torch.tensor(...))",
+                )
+            value = init() if callable(init) else init
+            if not isinstance(value, nn.Parameter) or constraint is not constraints.real:
+                value = nn.Parameter(transform_to(constraint).inv(torch.as_tensor(value).detach().clone()))
+            self.params[key] = value
+            self.constraints[key] = constraint
+        return transform_to(self.constraints[key])(self.params[key])
+
+    def _localise(self) -> None:
+        # A PyroModule made while `module_local_params` was off lacks the state that the setting needs.
+        for module in self.modules():
+            context = module.__dict__.get("_pyro_context")
+            if context is not None and not hasattr(context, "param_state"):
+                context.param_state = {"params": {}, "constraints": {}}
+
+    def _refuse_batch_norm(self) -> None:
+        for name, module in self.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                raise ProgramError(
+                    f"{type(module).__name__} at '{name.removeprefix('module.')}' can't be used in an SCM",
+                    why="it mixes units: one unit's value would depend on who else is in the batch",
+                    fix="use torch.nn.LayerNorm or torch.nn.GroupNorm",
+                )
+
+
+class _OwnParams(Messenger):
+    """Answers `pyro.param` of plain functions from the program's own parameters."""
+
+    def __init__(self, program: Program):
+        super().__init__()
+        self.program = program
+
+    def _pyro_param(self, msg: Any) -> None:
+        if self.program.module is not None:
+            return
+        name, *init = msg["args"]
+        constraint = msg["kwargs"].get("constraint", constraints.real)
+        msg["value"] = self.program.own_param(name, init[0] if init else None, constraint)
+        msg["done"] = True
+        msg["stop"] = True
+
+
+def over_units(function: Callable[[Any], Any], inputs: Any, *, vectorised: bool = True) -> Any:
+    """Map `function` of one unit's inputs (a pytree of tensors, units first) over all units, outputs stacked.
+
+    Random draws inside are refused: all randomness comes in as an input, so the same noise gives the same
+    numbers. With `vectorised=False` the units run one after the other.
+    """
+    if vectorised:
+        return torch.vmap(function)(inputs)
+    leaves, spec = pytree.tree_flatten(inputs)
+    rows = [function(pytree.tree_unflatten([leaf[i] for leaf in leaves], spec)) for i in range(len(leaves[0]))]
+    return _stack(rows)
+
+
+def _stack(rows: list[Any]) -> Any:
+    """Stack per-unit results; where a variable does not occur for a unit, its place is NaN (or 0 for integers)."""
+    if isinstance(rows[0], dict):
+        keys = list(dict.fromkeys(key for row in rows for key in row))
+        return {key: _stack_column([row.get(key) for row in rows]) for key in keys}
+    return torch.stack(rows)
+
+
+def _stack_column(column: list[Any]) -> Any:
+    present = [value for value in column if value is not None]
+    if isinstance(present[0], dict):
+        return _stack([value if value is not None else {} for value in column])
+    shape = present[0].shape
+    blank = torch.full(shape, float("nan")) if present[0].is_floating_point() else torch.zeros(shape).to(present[0])
+    return torch.stack([blank.to(present[0]) if value is None else value for value in column])
+
+
+def _has_pyro_samples(module: nn.Module) -> bool:
+    return bool(module.__dict__.get("_pyro_samples")) or (
+        isinstance(module, PyroModule) and any(isinstance(v, PyroSample) for v in vars(type(module)).values())
+    )
+
+
+def _reached_modules(function: Callable[..., Any]) -> dict[str, nn.Module]:
+    """Modules that a plain function (or bound method) uses by closure, global name or `self`."""
+    found: dict[str, Any] = {}
+    target = inspect.unwrap(getattr(function, "func", function))
+    if inspect.ismethod(target):
+        found["self"] = target.__self__
+        target = target.__func__
+    if inspect.isfunction(target):
+        scope = inspect.getclosurevars(target)
+        found.update(scope.globals)
+        found.update(scope.nonlocals)
+    modules = {name.replace(".", "/"): value for name, value in found.items() if isinstance(value, nn.Module)}
+    for name, value in found.items():
+        if isinstance(value, (list, tuple)) and any(isinstance(v, nn.Module) for v in value):
+            modules[name] = nn.ModuleList([v for v in value if isinstance(v, nn.Module)])
+        elif isinstance(value, dict) and any(isinstance(v, nn.Module) for v in value.values()):
+            inner = {str(k).replace(".", "/"): v for k, v in value.items() if isinstance(v, nn.Module)}
+            modules[name] = nn.ModuleDict(inner)
+    return modules

@@ -1,0 +1,153 @@
+"""One pass of a program through one world.
+
+At every site the fused handler `World` does what the theory says a unit does there: its value is read from the
+evidence (and its noise pulled out), or pushed from its noise; then the actions on that site are applied. One
+handler does all of it, because stacked handlers cost several times more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pyro.distributions as dist
+import torch
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyrocausal.errors import ProgramError
+from pyrocausal.exogenous import exogenous
+from pyrocausal.intervene import Intervention
+from pyrocausal.units import Program, over_units
+
+Values = dict[str, Tensor]
+
+
+class Pass(NamedTuple):
+    """What one pass found, each a mapping of variable to tensor with units first."""
+
+    values: Values  # enforced values
+    natural: Values  # what the variable's own mechanism gave
+    noise: Values
+    log_prob: Values  # of evidence under the variable's own mechanism, one number a unit
+    computed: Values  # what deterministic sites gave, before actions
+
+
+class World(Messenger):
+    """The handler: evidence in, noise out; or noise in, values out; under an intervention.
+
+    Args:
+        evidence: values of observed variables, one unit's.
+        noise: noise of the variables that are not observed.
+        draws: uniforms for abduction at sites whose noise is not a function of the value.
+        given: per-unit inputs of actions.
+        intervention: the actions.
+        pull: whether to abduct the noise of observed sites; score: at which of them to record the log-probability.
+    """
+
+    def __init__(
+        self,
+        evidence: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        draws: Mapping[str, Tensor],
+        given: Mapping[str, Tensor],
+        intervention: Intervention,
+        *,
+        pull: bool,
+        score: frozenset[str],
+    ):
+        super().__init__()
+        self.evidence, self.noise, self.draws, self.given = evidence, noise, draws, given
+        self.intervention, self.pull, self.score = intervention, pull, score
+        self.seen = Pass({}, {}, {}, {}, {})
+
+    def _pyro_sample(self, msg: Any) -> None:
+        name, fn = msg["name"], msg["fn"]
+        if msg["infer"].get("_deterministic"):
+            value = self.seen.computed[name] = msg["value"]
+        elif name in self.evidence and not self.intervention.replaces(name):
+            value = self._observe(name, fn, msg["infer"])
+        else:
+            u = self.noise[name]
+            value = exogenous(fn, msg["infer"].get("noise")).push(u)
+            self.seen.noise[name] = u
+        self.seen.natural[name] = value
+        if name in self.intervention.chains:
+            value = self.intervention.act(name, value, self.seen.values, self.given)
+        self.seen.values[name] = value
+        msg["value"] = value
+        msg["done"] = True
+        msg["stop"] = True
+
+    def _observe(self, name: str, fn: Any, infer: Mapping[str, Any]) -> Tensor:
+        value = self.evidence[name]
+        if self.pull:
+            mechanism = exogenous(fn, infer.get("noise"))
+            self.seen.noise[name] = mechanism.pull(value, self.draws.get(name))
+            if mechanism.law.kind == "none":  # a constant: the evidence is checked against it, not scored
+                self.seen.computed[name] = mechanism.push(self.seen.noise[name])
+        if name in self.score:
+            self.seen.log_prob[name] = fn.log_prob(value).sum()
+        return value
+
+
+def run(
+    program: Program,
+    *,
+    units: int,
+    evidence: Mapping[str, Tensor] | None = None,
+    noise: Mapping[str, Tensor] | None = None,
+    draws: Mapping[str, Tensor] | None = None,
+    given: Mapping[str, Tensor] | None = None,
+    intervention: Intervention | None = None,
+    pull: bool = False,
+    score: frozenset[str] = frozenset(),
+    vectorised: bool = True,
+) -> Pass:
+    """Run a program about one unit for `units` units; every input tensor has units first."""
+    actions = intervention or Intervention()
+
+    def one(inputs: dict[str, Any]) -> dict[str, Values]:
+        world = World(
+            inputs["evidence"], inputs["noise"], inputs["draws"], inputs["given"], actions, pull=pull, score=score
+        )
+        with world:
+            program()
+        return {field: _tensors(found) for field, found in world.seen._asdict().items()}
+
+    inputs = {
+        "evidence": dict(evidence or {}),
+        "noise": dict(noise or {}),
+        "draws": dict(draws or {}),
+        "given": dict(given or {}),
+        "unit": torch.arange(units),  # so that a program without inputs is still mapped over units
+    }
+    with program.running():
+        return Pass(**over_units(one, inputs, vectorised=vectorised))
+
+
+def _tensors(found: Mapping[str, Any]) -> Values:
+    return {name: torch.as_tensor(value) for name, value in found.items()}
+
+
+def refuse_foreign_sites(msg: Any) -> None:
+    """What an SCM program may not contain, checked once at set-up."""
+    name = msg["name"]
+    if type(msg["fn"]).__name__ == "_Subsample":
+        raise ProgramError(
+            f"plate '{name}' subsamples",
+            why="an SCM program is about one unit, and batches are drawn by fit",
+            fix="remove subsample_size, or the plate",
+        )
+    if isinstance(msg["fn"], dist.Unit):
+        raise ProgramError(
+            f"pyro.factor('{name}') has no mechanism",
+            why="a factor weighs whole runs, so the program is no longer a set of mechanisms",
+            fix="put the term into the loss, or write the variable as a pyro.sample",
+        )
+    if msg["is_observed"] and not msg["infer"].get("_deterministic"):
+        raise ProgramError(
+            f"pyro.sample('{name}', …, obs=…) fixes evidence inside the program",
+            why="evidence is given from outside, so that one program answers every question",
+            fix=f"drop obs=, and pass '{name}' to fit, abduct or counterfactual",
+        )
