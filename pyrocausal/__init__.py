@@ -8,7 +8,7 @@ from pyrocausal.intervene import natural, policy
 from pyrocausal.samples import Counterfactual, Noise, Samples
 from pyrocausal.scm import SCM
 
-__version__ = "0.1.0"
+from pyrocausal._version import __version__
 
 __all__ = [
     "SCM",

@@ -19,7 +19,7 @@ from pyrocausal.variables import check_names
 
 #: Mechanisms that a file can name, and how each is made again.
 FACTORIES: dict[str, Callable[..., Mechanism]] = {
-    "Continuous": getattr(m,"Continuous",m.Spline),
+    "Continuous": m.Continuous,
     "Bernoulli": m.Bernoulli,
     "Categorical": m.Categorical,
 }

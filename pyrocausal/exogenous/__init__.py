@@ -1,6 +1,6 @@
 """Noise is derived, never hand-written: from a distribution to its noise and structural mechanism."""
 
-from . import continuous, discrete, numeric, wrappers
+from . import continuous, counts, discrete, mixtures, numeric, vectors, wrappers
 from .law import Law
 from .registry import Exogenous, exogenous
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pyro.distributions as dist
 import torch
 import torch.distributions as td
 from torch import Tensor
+from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
+from torch.nn.functional import logsigmoid, softplus
 
-from .law import Law
+from .discrete import log_odds
+from .law import Law, log1mexp
 from .registry import Exogenous, exogenous, unit_shape
 
 
@@ -55,29 +60,6 @@ def half_cauchy(d: td.HalfCauchy) -> Exogenous:
 def exponential(d: td.Exponential) -> Exogenous:
     rate = d.rate
     return Exogenous(Law("exponential", unit_shape(d)), push=lambda u: u / rate, pull=lambda x, v: x * rate)
-
-
-@exogenous.register(td.MultivariateNormal)
-def multivariate_normal(d: td.MultivariateNormal) -> Exogenous:
-    """``x = loc + L u`` with the Cholesky factor L of the covariance, and u standard normal."""
-    return _affine_normal(d, d.loc, d.scale_tril)
-
-
-@exogenous.register(td.LowRankMultivariateNormal)
-def low_rank_multivariate_normal(d: td.LowRankMultivariateNormal) -> Exogenous:
-    """As `multivariate_normal`: one noise per coordinate, so that u is recovered exactly (torch draws rank + d)."""
-    return _affine_normal(d, d.loc, torch.linalg.cholesky(d.covariance_matrix))
-
-
-def _affine_normal(d: td.Distribution, loc: Tensor, factor: Tensor) -> Exogenous:
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
-        return torch.linalg.solve_triangular(factor, (x - loc).unsqueeze(-1), upper=False).squeeze(-1)
-
-    return Exogenous(
-        Law("normal", unit_shape(d)),
-        push=lambda u: loc + (factor @ u.unsqueeze(-1)).squeeze(-1),
-        pull=pull,
-    )
 
 
 @exogenous.register(td.Weibull)
@@ -178,7 +160,9 @@ def soft_laplace(d: dist.SoftLaplace) -> Exogenous:
 
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
         z = (x - loc) / scale
-        return torch.log(torch.atan(torch.exp(z))) - torch.log(torch.atan(torch.exp(-z)))
+        far = torch.exp(-z.abs()).clamp(min=torch.finfo(z.dtype).tiny)
+        log_near, log_far = torch.log(0.5 * math.pi - torch.atan(far)), torch.log(torch.atan(far) / far) - z.abs()
+        return torch.sign(z) * (log_near - log_far)
 
     return Exogenous(Law("logistic", unit_shape(d)), push, pull)
 
@@ -190,15 +174,25 @@ def continuous_bernoulli(d: td.ContinuousBernoulli) -> Exogenous:
     # at l = 0 it is uniform; a tiny l is indistinguishable from that, and divides safely
     tiny = torch.finfo(logits.dtype).eps
     logits = torch.where(logits.abs() < tiny, tiny, logits)
-    rate = logits.abs()
+    rate, shallow = logits.abs(), logits.abs() < 1
 
     def push(u: Tensor) -> Tensor:
-        rise = torch.log1p(torch.sigmoid(-u.abs()) * torch.expm1(-rate))
-        direct = torch.where(u * logits < 0, -rise, rate + rise) 
-        return direct / rate
+        near = torch.log1p(torch.sigmoid(u) * torch.expm1(logits.clamp(-1, 1)))
+        return torch.where(shallow, near, softplus(u + logits) - softplus(u)) / logits
 
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
         tilt = torch.where(logits < 0, x * rate, (x - 1) * rate)
         return torch.log(torch.expm1(-x * rate) / torch.expm1((x - 1) * rate)) + tilt
 
     return Exogenous(Law("logistic", unit_shape(d)), push, pull)
+
+
+@exogenous.register(LogitRelaxedBernoulli)
+def logit_relaxed_bernoulli(d: LogitRelaxedBernoulli) -> Exogenous:
+    """``x = (logits + u) / temperature``, logistic u: the part of RelaxedBernoulli before its sigmoid."""
+    logits, temperature = log_odds(d), d.temperature
+    return Exogenous(
+        Law("logistic", unit_shape(d)),
+        push=lambda u: (logits + u) / temperature,
+        pull=lambda x, v: x * temperature - logits,
+    )

@@ -57,7 +57,7 @@ def bernoulli(d: td.Bernoulli, coupling: str | None) -> Exogenous:
     logits = log_odds(d)
     if coupling == "gumbel":
         two = torch.stack([torch.zeros_like(logits), logits], -1)
-        race = _Race(torch.log_softmax(two, -1))
+        race = Race(torch.log_softmax(two, -1))
         return Exogenous(
             Law("gumbel", (*unit_shape(d), 2)),
             push=lambda u: race.winner(u).to(logits.dtype),
@@ -78,7 +78,7 @@ def bernoulli(d: td.Bernoulli, coupling: str | None) -> Exogenous:
     )
 
 
-class _Race:
+class Race:
     """The Gumbel argmax over the last dimension of normalised log-probabilities."""
 
     def __init__(self, log_probs: Tensor) -> None:
@@ -107,7 +107,7 @@ class _Race:
         return torch.where(~won & (score >= best), best - self.log_probs - step, u)
 
 
-def _log_probs(d: td.Categorical) -> Tensor:
+def normalised_log_probs(d: td.Categorical) -> Tensor:
     """Normalised log-probabilities, from `probs` without torch's clamp to eps where `probs` was given."""
     if given_as_logits(d):
         return torch.log_softmax(d.logits.clamp(min=torch.finfo(d.logits.dtype).min / 4), -1)
@@ -117,12 +117,12 @@ def _log_probs(d: td.Categorical) -> Tensor:
 @exogenous.register(td.Categorical, couplings=COUPLINGS)
 def categorical(d: td.Categorical, coupling: str | None) -> Exogenous:
     """Gumbel argmax; with ``coupling="monotone"``, ordered classes by the inverse distribution function."""
-    log_probs = _log_probs(d)
+    log_probs = normalised_log_probs(d)
     if coupling == "monotone":
         log_cdf = torch.logcumsumexp(log_probs, -1)[..., :-1]
         log_sf = torch.logcumsumexp(log_probs.flip(-1), -1).flip(-1)[..., 1:]
         return _ordered(d, log_cdf - log_sf)
-    race = _Race(log_probs)
+    race = Race(log_probs)
     return Exogenous(Law("gumbel", tuple(log_probs.shape)), race.winner, race.noise, draws=tuple(log_probs.shape))
 
 
@@ -156,7 +156,7 @@ def _ordered(d: td.Distribution, thresholds: Tensor) -> Exogenous:
 @exogenous.register(td.OneHotCategorical)
 def one_hot_categorical(d: td.OneHotCategorical) -> Exogenous:
     """The Gumbel argmax of `categorical`, as an indicator vector."""
-    race = _Race(_log_probs(d._categorical))
+    race = Race(normalised_log_probs(d._categorical))
 
     def push(u: Tensor) -> Tensor:
         return (race.winner(u).unsqueeze(-1) == race.classes).to(race.log_probs.dtype)

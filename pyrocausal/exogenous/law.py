@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyro.distributions as dist
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,13 @@ class Standard:
     """One standard scalar law: how to draw it, score it and build it.
 
     ``draw`` works in float64, so that both tails are exact and a float32 sample is the rounding of the float64 one.
-    ``quantile`` maps a uniform to the noise; it serves pulls that must draw a noise from its prior.
+    ``from_logistic`` maps a standard logistic to the noise with the same distribution function: a quantile function whose
+    argument has full precision in both tails.
     """
 
     draw: Callable[[tuple[int, ...], torch.Generator | None], Tensor]
     log_density: Callable[[Tensor], Tensor]
-    quantile: Callable[[Tensor], Tensor]
+    from_logistic: Callable[[Tensor], Tensor]
     log_cdf: Callable[[Tensor], Tensor]
     log_sf: Callable[[Tensor], Tensor]
     build: Callable[[Tensor, Tensor], dist.TorchDistribution]
@@ -80,13 +81,27 @@ def _log_gumbel_sf(u: Tensor) -> Tensor:
     return log1mexp(-torch.exp(-u))
 
 
+def _normal_quantile(z: Tensor) -> Tensor:
+    return -torch.sign(z) * torch.special.ndtri(torch.sigmoid(-z.abs()))
+
+
+def _half_normal_quantile(z: Tensor) -> Tensor:
+    deep = -torch.special.ndtri(0.5 * torch.sigmoid(-z.clamp(min=0)))
+    return torch.where(z > 0, deep, math.sqrt(2) * torch.special.erfinv(torch.sigmoid(z.clamp(max=0))))
+
+
+def _half_cauchy_quantile(z: Tensor) -> Tensor:
+    tangent = torch.tan(0.5 * math.pi * torch.sigmoid(-z.abs()))
+    return torch.where(z > 0, 1 / tangent, tangent)
+
+
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 STANDARD: dict[str, Standard] = {
     "normal": Standard(
         draw=_normal,
         log_density=lambda u: -0.5 * u * u - _HALF_LOG_2PI,
-        quantile=torch.special.ndtri,
+        from_logistic=_normal_quantile,
         log_cdf=torch.special.log_ndtr,
         log_sf=lambda u: torch.special.log_ndtr(-u),
         build=dist.Normal,
@@ -94,7 +109,7 @@ STANDARD: dict[str, Standard] = {
     "logistic": Standard(
         draw=_logistic,
         log_density=lambda u: logsigmoid(u) + logsigmoid(-u),
-        quantile=torch.logit,
+        from_logistic=lambda z: z,
         log_cdf=logsigmoid,
         log_sf=lambda u: logsigmoid(-u),
         build=dist.Logistic,
@@ -102,7 +117,7 @@ STANDARD: dict[str, Standard] = {
     "gumbel": Standard(
         draw=lambda shape, generator: -_exponential(shape, generator).log(),
         log_density=lambda u: -u - torch.exp(-u),
-        quantile=lambda v: -torch.log(-torch.log(v)),
+        from_logistic=lambda z: -torch.log(softplus(-z)),
         log_cdf=lambda u: -torch.exp(-u),
         log_sf=_log_gumbel_sf,
         build=dist.Gumbel,
@@ -110,7 +125,7 @@ STANDARD: dict[str, Standard] = {
     "laplace": Standard(
         draw=_laplace,
         log_density=lambda u: -u.abs() - math.log(2),
-        quantile=lambda v: torch.where(v < 0.5, torch.log(2 * v), -torch.log(2 - 2 * v)),
+        from_logistic=lambda z: -torch.sign(z) * (math.log(2) - softplus(z.abs())),
         log_cdf=lambda u: _laplace_log_sf(-u),
         log_sf=_laplace_log_sf,
         build=dist.Laplace,
@@ -118,7 +133,7 @@ STANDARD: dict[str, Standard] = {
     "cauchy": Standard(
         draw=_cauchy,
         log_density=lambda u: -torch.log1p(u * u) - math.log(math.pi),
-        quantile=lambda v: torch.tan(math.pi * (v - 0.5)),
+        from_logistic=lambda z: torch.sign(z) / torch.tan(math.pi * torch.sigmoid(-z.abs())),
         log_cdf=lambda u: _cauchy_log_sf(-u),
         log_sf=_cauchy_log_sf,
         build=dist.Cauchy,
@@ -126,33 +141,33 @@ STANDARD: dict[str, Standard] = {
     "uniform": Standard(
         draw=_uniform,
         log_density=lambda u: torch.where((u >= 0) & (u <= 1), 0.0, -math.inf),
-        quantile=lambda v: v,
-        log_cdf=torch.log,
-        log_sf=lambda u: torch.log1p(-u),
+        from_logistic=torch.sigmoid,
+        log_cdf=lambda u: torch.log(u.clamp(0, 1)),
+        log_sf=lambda u: torch.log1p(-u.clamp(0, 1)),
         build=dist.Uniform,
     ),
     "exponential": Standard(
         draw=_exponential,
         log_density=lambda u: torch.where(u >= 0, -u, -math.inf),
-        quantile=lambda v: -torch.log1p(-v),
-        log_cdf=lambda u: log1mexp(-u),
-        log_sf=lambda u: -u,
+        from_logistic=softplus,
+        log_cdf=lambda u: log1mexp(-u.clamp(min=0)),
+        log_sf=lambda u: -u.clamp(min=0),
         build=lambda zero, one: dist.Exponential(one),
     ),
     "half_normal": Standard(
         draw=lambda shape, generator: _normal(shape, generator).abs(),
         log_density=lambda u: torch.where(u >= 0, -0.5 * u * u - _HALF_LOG_2PI + math.log(2), -math.inf),
-        quantile=lambda v: torch.special.erfinv(v) * math.sqrt(2),
-        log_cdf=lambda u: torch.log(torch.erf(u / math.sqrt(2))),
-        log_sf=lambda u: torch.special.log_ndtr(-u) + math.log(2),
+        from_logistic=_half_normal_quantile,
+        log_cdf=lambda u: torch.log(torch.erf(u.clamp(min=0) / math.sqrt(2))),
+        log_sf=lambda u: torch.special.log_ndtr(-u.clamp(min=0)) + math.log(2),
         build=lambda zero, one: dist.HalfNormal(one),
     ),
     "half_cauchy": Standard(
         draw=lambda shape, generator: _cauchy(shape, generator).abs(),
         log_density=lambda u: torch.where(u >= 0, math.log(2 / math.pi) - torch.log1p(u * u), -math.inf),
-        quantile=lambda v: torch.tan(0.5 * math.pi * v),
-        log_cdf=lambda u: torch.log(torch.atan(u) * (2 / math.pi)),
-        log_sf=lambda u: _cauchy_log_sf(u) + math.log(2),
+        from_logistic=_half_cauchy_quantile,
+        log_cdf=lambda u: torch.log(torch.atan(u.clamp(min=0)) * (2 / math.pi)),
+        log_sf=lambda u: _cauchy_log_sf(u.clamp(min=0)) + math.log(2),
         build=lambda zero, one: dist.HalfCauchy(one),
     ),
 }
@@ -218,7 +233,7 @@ class Law:
         if self.kind == "joint":
             pairs = zip(self.parts, self.split(v), strict=True)
             return torch.cat([p.from_uniform(w).flatten(v.dim() - 1) for p, w in pairs], -1)
-        return STANDARD[self.kind].quantile(inside_unit(v))
+        return STANDARD[self.kind].from_logistic(torch.logit(inside_unit(v)))
 
     def split(self, u: Tensor) -> tuple[Tensor, ...]:
         """The parts of a joint noise, each in its own shape."""

@@ -55,13 +55,13 @@ def through_cdf(
         return log_cdf - log_sf
 
     def push(u: Tensor) -> Tensor:
-        u = u.double()
-        low, high = bracket(u)
+        u64 = u.double()
+        low, high = bracket(u64)
         low, high = low - _SLACK * (1 + low.abs()), high + _SLACK * (1 + high.abs())
-        return value(invert(logit, u, low, high)).to(dtype)
+        return value(invert(logit, u64, low, high)).to(torch.promote_types(u.dtype, dtype))
 
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
-        return logit(coordinate(x.double())).to(dtype)
+        return logit(coordinate(x.double())).to(torch.promote_types(x.dtype, dtype))
 
     return Exogenous(Law("logistic", unit_shape(d)), push, pull)
 

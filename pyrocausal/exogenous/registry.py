@@ -112,8 +112,8 @@ def unit_shape(d: Distribution) -> tuple[int, ...]:
 
 
 def _redefines_the_law(cls: type) -> bool:
-    # a user's subclass of Normal that overrides log_prob is no Normal; torch's and Pyro's own are known (and tested)
-    theirs = cls.__module__.split(".")[0] in ("torch", "pyro")
+    # a user's subclass of Normal that overrides log_prob is no Normal; the libraries' own are known (and tested)
+    theirs = cls.__module__.split(".")[0] in ("torch", "pyro", "pyrocausal")
     return not theirs and any(name in vars(cls) for name in ("log_prob", "sample", "rsample"))
 
 

@@ -27,15 +27,18 @@ def invert(
     """
     with torch.no_grad():
         low, high, target_ = torch.broadcast_tensors(low.detach(), high.detach(), target.detach())
-        y = _bracketed(lambda x: f(x) - target_, low, high, steps)
+        y, other = _bracketed(lambda x: f(x) - target_, low, high, steps)
         slope = torch.func.jvp(f, (y,), (torch.ones_like(y),))[1]
         slope = torch.where(slope > 0, slope, torch.inf)  # flat to rounding: no step, no gradient
-    y, slope = y.detach(), slope.detach()
-    return y - (f(y) - target) / slope
+    y, other, slope = y.detach(), other.detach(), slope.detach()
+    newton = y - (f(y) - target) / slope
+    # where f is flat to rounding the step may lead out of the bracket: then it gives the gradient only
+    inside = (newton.detach() - y) * (newton.detach() - other) <= 0
+    return torch.where(inside, newton, y + (newton - newton.detach()))
 
 
-def _bracketed(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, steps: int) -> Tensor:
-    """A root of the increasing `f`: Chandrupatla's bracketing (1997), inverse quadratic steps guarded by bisection."""
+def _bracketed(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Both ends, the better first, of a bracket of the root of `f`: Chandrupatla's bracketing (1997), inverse quadratic steps guarded by bisection."""
     a, b, c = high, low, low
     fa, fb, fc = f(a), f(b), f(b)
     t = torch.full_like(a, 0.5)
@@ -51,7 +54,8 @@ def _bracketed(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, steps: 
         )
         a, fa = x, fx
         t = _next_fraction(a, b, c, fa, fb, fc)
-    return torch.where(fa.abs() < fb.abs(), a, b)
+    better = fa.abs() < fb.abs()
+    return torch.where(better, a, b), torch.where(better, b, a)
 
 
 def _next_fraction(a: Tensor, b: Tensor, c: Tensor, fa: Tensor, fb: Tensor, fc: Tensor) -> Tensor:

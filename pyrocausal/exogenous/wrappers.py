@@ -102,3 +102,10 @@ def _no_inverse(transform: tt.Transform, why: str) -> UnsupportedDistribution:
         why=why,
         fix="use a transform with an inverse, for instance a zuko spline or affine transform",
     )
+
+
+exogenous.refuse(
+    dist.RelaxedBernoulliStraightThrough,
+    dist.RelaxedOneHotCategoricalStraightThrough,
+    why="its samples are discrete but its density is that of the relaxed value",
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,10 @@ class FitOptions:
     Args:
         epochs: passes over the training split.
         batch_size: rows per step.
-        learning_rate: of AdamW, reached after a short warm-up and lowered to zero along a cosine.
+        learning_rate: of Adam, reached after a short warm-up and lowered to zero along a cosine.
         validation: fraction of rows held out to choose each mechanism's weights; 0 keeps the last averaged weights.
         patience: a mechanism stops after this fraction of training without improvement on the held-out rows.
         averaging: decay of the exponential moving average of the weights, per step.
-        weight_decay: of AdamW, on matrices only.
         seed: of the split and of the batches.
         device: where to train ("cpu", "cuda" …); default: where the parameters are.
         progress: whether to show a progress bar.
@@ -38,7 +38,6 @@ class FitOptions:
     validation: float = 0.1
     patience: float = 0.35
     averaging: float = 0.99
-    weight_decay: float = 1e-2
     seed: int = 0
     device: str | None = None
     progress: bool = True
@@ -70,11 +69,15 @@ class FitOptions:
             raise FitError(f"averaging={self.averaging!r}", why="it is a decay per step, 0 to below 1")
 
     def sized(self, rows: int) -> tuple[int, int]:
-        """(steps, batch size) for a number of training rows."""
-        batch = min(self.batch_size or (128 if rows <= 5000 else 512), rows)
+        """(steps, batch size) for a number of training rows.
+
+        By default 400 steps up to 2,000 rows, 2,000 steps from 20,000, and in between on a line in log rows.
+        """
+        batch = min(self.batch_size or (256 if rows <= 5000 else 512), rows)
         if self.epochs is not None:
             return max(1, self.epochs * -(-rows // batch)), batch
-        return (900 if rows <= 5000 else 2400), batch
+        share = (math.log(max(rows, 1)) - math.log(2_000)) / math.log(10)
+        return round(400 + 1600 * min(max(share, 0.0), 1.0)), batch
 
 
 @dataclass(frozen=True)

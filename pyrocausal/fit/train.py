@@ -30,7 +30,7 @@ from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.units import Program
 from pyrocausal.world import Values
 
-EVALUATIONS = 20  # of the held-out likelihood in one training
+EVALUATIONS = 40  # of the held-out likelihood in one training
 WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
 
 
@@ -130,7 +130,7 @@ class Loop:
         return self.step % self.every == 0 or self.step == self.steps
 
     def advance(self) -> None:
-        """One step of AdamW on the next batch of rows, and of the weights' moving average."""
+        """One step of Adam on the next batch of rows, and of the weights' moving average."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
@@ -152,7 +152,7 @@ class Loop:
         return penalty - torch.stack([scores[site].mean() for site in sorted(active)]).sum()
 
     def _average(self) -> None:
-        decay = min(self.options.averaging, self.step / (self.step + 9.0))
+        decay = min(self.options.averaging, (1.0 + self.step) / (10.0 + self.step))
         with torch.no_grad():
             for name, p in self.parameters.items():
                 self.average[name].lerp_(p, 1.0 - decay)
@@ -171,7 +171,8 @@ class Loop:
             self.best_score[i] = torch.where(better, score, self.best_score[i])
             for name in names:
                 p = self.average[name]
-                self.best[name] = torch.where(better.reshape(*better.shape, *[1] * (p.dim() - better.dim())), p, self.best[name])
+                chosen = better.reshape(better.shape + (1,) * (p.dim() - better.dim()))
+                self.best[name] = torch.where(chosen, p, self.best[name])
             if better.any():
                 self.best_step[i] = self.step
             elif self.step - self.best_step[i] > self.options.patience * self.steps:
@@ -230,17 +231,10 @@ class Loop:
             return self.scores(batch, sites)
         return torch.vmap(lambda p, b: self.scores(b, sites, p))(self.parameters, batch)
 
-    def _optimizer(self) -> torch.optim.AdamW:
-        least = 2 + len(self._replica_shape)
+    def _optimizer(self) -> torch.optim.Adam:
         trained = {name for _, names in self.groups for name in names}
-        leaves = {name: p for name, p in self.parameters.items() if name in trained}
-        return torch.optim.AdamW(
-            [
-                {"params": [p for p in leaves.values() if p.dim() >= least], "weight_decay": self.options.weight_decay},
-                {"params": [p for p in leaves.values() if p.dim() < least], "weight_decay": 0.0},
-            ],
-            lr=self.options.learning_rate,
-        )
+        leaves = [p for name, p in self.parameters.items() if name in trained]
+        return torch.optim.Adam(leaves, lr=self.options.learning_rate, betas=(0.9, 0.99))
 
     def _learning_rate(self) -> float:
         done = self.step / self.steps

@@ -35,7 +35,7 @@ def pairs_of(pairs: Iterable[Edge], argument: str, symmetric: bool = False) -> t
     """Check that these are pairs of two names, each once."""
     checked: dict[Edge, None] = {}
     for pair in pairs:
-        if isinstance(pair, str) or len(tuple(pair)) != 2:
+        if isinstance(pair, str) or not isinstance(pair, Iterable) or len(tuple(pair)) != 2:
             raise GraphError(
                 f"{pair!r} in {argument} is no edge",
                 "an edge is a pair of names",

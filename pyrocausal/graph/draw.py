@@ -56,21 +56,14 @@ def svg(
     """
     image = picture(graph, evidence, adjustment, paths, direction)
     title = _clean(f"Causal graph: {graph.to_string()}")
-    size = f"{image.width:.0f} {image.height:.0f}"
-    width, height = size.split()
-    return "\n".join(
-        [
-            f'<svg class="pyrocausal-graph" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}"'
-            f' viewBox="0 0 {size}" width="{width}" height="{height}" fill="none"'
-            f' font-family="{FONT}" font-size="{labels.FONT_SIZE:g}" text-anchor="middle">',
-            f"<title>{title}</title>",
-            f"<style>{STYLE}</style>",
-            *map(_svg_edge, image.edges),
-            *map(_svg_node, image.nodes),
-            *map(_svg_legend, image.legend),
-            "</svg>",
-        ]
+    width, height = f"{image.width:.0f}", f"{image.height:.0f}"
+    opening = (
+        f'<svg class="pyrocausal-graph" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}"'
+        f' viewBox="0 0 {width} {height}" width="{width}" height="{height}" fill="none"'
+        f' font-family="{FONT}" font-size="{labels.FONT_SIZE:g}" text-anchor="middle">'
     )
+    marks = (*map(_svg_edge, image.edges), *map(_svg_node, image.nodes), *map(_svg_legend, image.legend))
+    return "\n".join((opening, f"<title>{title}</title>", f"<style>{STYLE}</style>", *marks, "</svg>"))
 
 
 def _clean(words: str) -> str:
@@ -120,7 +113,8 @@ def _svg_node(node: NodeMark) -> str:
     return (
         f"<g><title>{_clean(node.name)}</title>"
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
-        f' rx="{box.radius:g}" fill="{node.tint}" fill-opacity="{node.tint_opacity:g}" {_svg_stroke(node.stroke)}/>'
+        f' rx="{box.radius:g}" fill="{node.tint}" fill-opacity="{node.tint_opacity:g}"'
+        f" {_svg_stroke(node.stroke)}/>"
         f"{''.join(lines)}</g>"
     )
 
@@ -132,7 +126,8 @@ def _svg_legend(mark: LegendMark) -> str:
         )
     else:
         centre = f'cx="{mark.x + SWATCH / 2:.1f}" cy="{mark.y:.1f}" r="6"'
-        swatch = f'<circle {centre} fill="{mark.color}" fill-opacity="0.24" stroke="{mark.color}" stroke-width="1.8"/>'
+        look = _svg_stroke(Stroke(mark.color, 1.8))
+        swatch = f'<circle {centre} fill="{mark.color}" fill-opacity="0.24" {look}/>'
     x, y = mark.x + SWATCH + 8, mark.y + 0.35 * labels.FONT_SIZE
     words = f'<text x="{x:.1f}" y="{y:.1f}" fill="{INK}" text-anchor="start">{_clean(mark.label)}</text>'
     return f"<g>{swatch}{words}</g>"

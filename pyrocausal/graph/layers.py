@@ -93,9 +93,13 @@ def arrange(layers: Layers, edges: Sequence[Pair], loose: Sequence[Pair]) -> Lay
     return best
 
 
-def _neighbours(layers: Layers, *kinds: Sequence[Pair]) -> tuple[Adjacency, Adjacency, Adjacency]:
-    causes, effects, ties = ({node: [] for layer in layers for node in layer} for _ in range(3))  # type: Adjacency
-    edges, loose = kinds
+def _neighbours(
+    layers: Layers, edges: Sequence[Pair], loose: Sequence[Pair]
+) -> tuple[Adjacency, Adjacency, Adjacency]:
+    nodes = [node for layer in layers for node in layer]
+    causes: Adjacency = {node: [] for node in nodes}
+    effects: Adjacency = {node: [] for node in nodes}
+    ties: Adjacency = {node: [] for node in nodes}
     for a, b in edges:
         causes[b].append(a)
         effects[a].append(b)

@@ -56,7 +56,7 @@ def _drawn(graph: CausalGraph, direction: Direction) -> Layout:
     lines = {name: labels.wrap(name) for name in graph.nodes}
     sizes = {name: _size(lines[name]) for name in graph.nodes}
     places, bends = _places(graph, sizes, direction)
-    boxes = {name: Box(*places[name], *sizes[name], radius=16.0) for name in graph.nodes}
+    boxes = {name: Box(places[name][0], places[name][1], *sizes[name], 16.0) for name in graph.nodes}
     routes = _routes(graph, boxes, bends)
     return _on_page(boxes, lines, routes)
 

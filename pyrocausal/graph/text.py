@@ -141,7 +141,7 @@ def fail(text: str, at: int, what: str) -> NoReturn:
     raise GraphError(
         f"the graph's text can't be read at line {number}, column {at - start + 1}:\n\n"
         f"    {line}\n    {' ' * (at - start)}^\n{what}",
-        fix="write edges as `a -> b; a <-> c`, nodes as `a`, other names in backticks: `` `smoking years` -> b ``",
+        fix="write edges as a -> b; a <-> c, nodes as a, and other names in backticks: `smoking years` -> b",
     )
 
 

@@ -4,7 +4,7 @@
 >>> gain = m.Spline()                       # in a program: pyro.sample("gain", gain(age, quit))
 
 ============================ ======================================================
-a number                     `Linear`, `Normal`, `Spline`
+a number                     `Continuous` (the default), `Linear`, `Normal`, `Spline`
 0 or 1, or one of K levels   `Bernoulli`, `Categorical`
 a count                      `Poisson`, `NegativeBinomial`
 a vector                     `Linear(dim=...)`, `Autoregressive`, `Coupling`
@@ -12,6 +12,7 @@ a vector                     `Linear(dim=...)`, `Autoregressive`, `Coupling`
 """
 
 from .base import Mechanism
+from .default import Continuous
 from .flow import Autoregressive, Coupling, Spline
 from .heads import Bernoulli, Categorical, NegativeBinomial, Normal, Poisson
 from .linear import Linear
@@ -20,6 +21,7 @@ __all__ = [
     "Autoregressive",
     "Bernoulli",
     "Categorical",
+    "Continuous",
     "Coupling",
     "Linear",
     "Mechanism",

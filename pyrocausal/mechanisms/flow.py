@@ -7,7 +7,6 @@ is cheap from value to noise, the direction of training and of abduction.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import pyro.distributions as dist
 import torch
@@ -23,6 +22,9 @@ from .predictor import LinearStart, shrinkage
 
 #: Half the width of a spline's box, in sd of the residuals; beyond it a spline is the identity.
 BOUND = 5.0
+
+#: How far out, in sd of the residuals, one coordinate of a vector still changes what others depend on.
+REACH = 10.0
 
 
 def spline(parameters: Tensor, bins: int) -> MonotonicRQSTransform:
@@ -117,14 +119,13 @@ class _VectorFlow(LinearStart):
         z = self.predictor.inside(self.predictor.standardise(features))
         context = z if self.num_features else None
         loc = self.centre + self.scale * self.predictor(features)
-        steps = [_evaluated_once(layer(context)).inv for layer in self.layers]
+        steps = [_safe(layer(context)).inv for layer in self.layers]
         steps.append(AffineTransform(loc, self.scale, event_dim=1))
         base = dist.Normal(self.zero, self.one).to_event(1)
         return dist.TransformedDistribution(base, steps)
 
     def penalty(self) -> Tensor | float:
-        last = [layer.get_submodule("hyper")[-1] for layer in self.layers]
-        return torch.stack([shrinkage(layer, self.predictor.per_row) for layer in last]).sum()
+        return sum((shrinkage(layer.hyper[-1], self.predictor.per_row) for layer in self.layers), 0.0)
 
 
 class Autoregressive(_VectorFlow):
@@ -202,18 +203,19 @@ def _standard_normal(module: nn.Module, *shape: int) -> None:
     module.register_buffer("one", torch.ones(shape), persistent=False)
 
 
-def _evaluated_once(transform: AutoregressiveTransform) -> AutoregressiveTransform:
-    """The transform with its network's latest answer kept: a density asks for the value, then for the Jacobian."""
-    transform.meta = _latest(transform.meta)
-    return transform
+def _safe(transform: AutoregressiveTransform) -> AutoregressiveTransform:
+    """The transform with its network bounded in the tails, and its latest answer kept.
 
-
-def _latest(function: Callable[[Tensor], Transform]) -> Callable[[Tensor], Transform]:
+    Far from the data a network runs away, and a value's rounding error with it: it sees coordinates up to `REACH` sd.
+    A density asks for the noise, then for the Jacobian there: one pass of the network serves both.
+    """
+    network = transform.meta
     last: list[tuple[Tensor, Transform]] = []
 
-    def remembered(x: Tensor) -> Transform:
+    def meta(x: Tensor) -> Transform:
         if not last or last[0][0] is not x:
-            last[:] = [(x, function(x))]
+            last[:] = [(x, network(x.clamp(-REACH, REACH)))]
         return last[0][1]
 
-    return remembered
+    transform.meta = meta
+    return transform
