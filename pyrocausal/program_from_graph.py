@@ -44,6 +44,7 @@ class GraphProgram(nn.Module):
             )
         check_names(mechanisms or {}, graph.nodes, where="mechanisms")
         self.graph = graph
+        self.parents = {name: [p for p in graph.nodes if p in graph.parents(name)] for name in graph.nodes}
         self.given = dict(mechanisms or {})
         self.kinds: dict[str, tuple[str, dict[str, Any]]] = {}
         self.mechanism = nn.ModuleDict()
@@ -70,9 +71,9 @@ class GraphProgram(nn.Module):
 
     def forward(self) -> None:
         values: dict[str, torch.Tensor] = {}
-        for name in self.graph.nodes:
-            parents = [values[p] for p in self.graph.nodes if p in self.graph.parents(name)]
-            values[name] = pyro.sample(name, self.mechanism[_key(name)](*parents))
+        for name, parents in self.parents.items():
+            mechanism = self.mechanism[_key(name)]
+            values[name] = pyro.sample(name, mechanism(*[values[parent] for parent in parents]))
 
     def recipe(self) -> dict[str, Any] | None:
         """What `from_recipe` needs; None where a mechanism was given by the user (its code is not saved)."""

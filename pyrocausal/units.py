@@ -47,6 +47,7 @@ class Program(nn.Module):
         self.params = nn.ParameterDict()
         self.constraints: dict[str, constraints.Constraint] = {}
         self._refuse_batch_norm()
+        self._localise()
         self._enter_context = any(_has_pyro_samples(m) for m in self.modules())
 
     @property
@@ -65,7 +66,6 @@ class Program(nn.Module):
     @contextlib.contextmanager
     def running(self, *handlers: Messenger, validate: bool = False) -> Iterator[None]:
         """Handlers installed, parameters local to this program, checks of distributions off unless asked for."""
-        self._localise()
         with contextlib.ExitStack() as stack:
             stack.enter_context(pyro.settings.context(module_local_params=True))
             stack.enter_context(pyro.validation_enabled(validate))

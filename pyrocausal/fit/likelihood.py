@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -82,25 +83,41 @@ class _Inputs(Messenger):
         msg["done"] = msg["stop"] = True
 
 
-def learn_scales(program: Program, structure: Structure, data: Values) -> dict[str, Mechanism]:
-    """Let every mechanism learn its scales from the training split; returns the mechanism of each site."""
-    mechanisms: dict[str, Mechanism] = {}
+@dataclass(frozen=True)
+class Inputs:
+    """The mechanism behind each site, and the features that the rows give it (they don't depend on parameters)."""
 
-    def one(values: Values) -> Values:
-        inputs = _Inputs(values)
-        with inputs:
-            program()
-        mechanisms.update(inputs.mechanisms)
-        return inputs.features
+    mechanisms: dict[str, Mechanism]
+    features: Values
 
-    with program.running(), torch.no_grad():
-        features = over_units(one, data, vectorised=structure.vectorised)
-        for mechanism in dict.fromkeys(mechanisms.values()):
-            sites = [name for name, m in mechanisms.items() if m is mechanism]
-            mechanism.calibrate(
-                sites[0], torch.cat([data[s] for s in sites]), torch.cat([features[s] for s in sites])
-            )
-    return mechanisms
+    @classmethod
+    def of(cls, program: Program, structure: Structure, data: Values) -> Inputs:
+        mechanisms: dict[str, Mechanism] = {}
+
+        def one(values: Values) -> Values:
+            inputs = _Inputs(values)
+            with inputs:
+                program()
+            mechanisms.update(inputs.mechanisms)
+            return inputs.features
+
+        with program.running(), torch.no_grad():
+            features = over_units(one, data, vectorised=structure.vectorised)
+        return cls(mechanisms, features)
+
+    def each(self, data: Values) -> Iterator[tuple[Mechanism, list[str], Tensor, Tensor]]:
+        """Every mechanism with its sites, and the values and features of all of them together."""
+        for mechanism in dict.fromkeys(self.mechanisms.values()):
+            sites = [name for name, m in self.mechanisms.items() if m is mechanism]
+            x = torch.cat([data[site] for site in sites])
+            yield mechanism, sites, x, torch.cat([self.features[site] for site in sites])
+
+
+@torch.no_grad()
+def learn_scales(program: Program, structure: Structure, training: Values) -> None:
+    """Let every mechanism learn its scales from the training split."""
+    for mechanism, sites, x, features in Inputs.of(program, structure, training).each(training):
+        mechanism.calibrate(sites[0], x, features)
 
 
 def families(scores: Values, parameters: Mapping[str, Tensor]) -> list[tuple[set[str], set[str]]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
@@ -22,11 +21,10 @@ from tqdm.auto import tqdm
 
 from pyrocausal.errors import FitError
 from pyrocausal.fit import checkpoint
-from pyrocausal.fit.likelihood import SiteScores, families, learn_scales, refuse_unseen_parameters
+from pyrocausal.fit.likelihood import Inputs, SiteScores, families, learn_scales, refuse_unseen_parameters
 from pyrocausal.fit.options import FitOptions, History
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
-from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.units import Program
 from pyrocausal.world import Values
 
@@ -47,9 +45,10 @@ def train(
     scores = SiteScores(program, structure, intervention)
     program.train()
     try:
-        mechanisms = learn_scales(program, structure, {name: x[training] for name, x in data.items()})
+        learn_scales(program, structure, _rows(data, training))
+        inputs = Inputs.of(program, structure, data)
         refuse_unseen_parameters(scores(_rows(data, training[:2]), list(data)), program)
-        loop = Loop(scores, mechanisms, data, training, held, dict(program.named_parameters()), options)
+        loop = Loop(scores, inputs, data, training, held, dict(program.named_parameters()), options)
         _drive(loop, data, options)
         loop.finish()
     finally:
@@ -76,14 +75,15 @@ def refit(
     rows = torch.randint(n, (replicas, n), generator=generator)
     weights = torch.ones(replicas, n).scatter_(1, rows, 0.0)
     scores = SiteScores(program, structure, intervention)
-    mechanisms = learn_scales(program, structure, data)
+    inputs = Inputs.of(program, structure, data)
     start = {
         name: p.detach().expand(replicas, *p.shape).clone().requires_grad_(p.requires_grad)
         for name, p in program.named_parameters()
     }
-    loop = Loop(scores, mechanisms, data, rows, torch.arange(n), start, options, weights=weights)
+    loop = Loop(scores, inputs, data, rows, torch.arange(n), start, options, weights=weights)
     _drive(loop, data, options)
-    return loop.best
+    loop.finish()
+    return loop.parameters
 
 
 class Loop:
@@ -98,7 +98,7 @@ class Loop:
     def __init__(
         self,
         scores: SiteScores,
-        mechanisms: Mapping[str, Mechanism],
+        inputs: Inputs,
         data: Values,
         rows: Tensor,
         held: Tensor,
@@ -107,7 +107,7 @@ class Loop:
         *,
         weights: Tensor | None = None,
     ):
-        self.scores, self.mechanisms, self.data = scores, mechanisms, data
+        self.scores, self.inputs, self.data = scores, inputs, data
         self.rows, self.held, self.weights = rows, held, weights
         self.parameters, self.options = parameters, options
         self.replicated = rows.dim() == 2
@@ -145,7 +145,7 @@ class Loop:
     def _objective(self, parameters: Mapping[str, Tensor], batch: Values) -> Tensor:
         """Mean negative log-likelihood of the active sites, plus their mechanisms' penalties."""
         active = self._active_sites()
-        used = dict.fromkeys(m for site, m in self.mechanisms.items() if site in active)
+        used = dict.fromkeys(m for site, m in self.inputs.mechanisms.items() if site in active)
         with self._at(parameters):
             scores = self.scores(batch, active)
             penalty = sum((m.penalty() for m in used), start=torch.zeros(()))
@@ -192,13 +192,31 @@ class Loop:
         assert self.weights is not None
         return {k: (s * self.weights).sum(-1) / self.weights.sum(-1) for k, s in found.items()}
 
+    @torch.no_grad()
     def finish(self) -> None:
-        """Put the best weights into the program."""
+        """Put the best weights into the parameters, then match the means of each mechanism to all rows."""
         if not self.curves:
             self.evaluate()
-        with torch.no_grad():
-            for name, p in self.parameters.items():
-                p.copy_(self.best[name])
+        for name, p in self.parameters.items():
+            p.copy_(self.best[name])
+        matched = {**self.parameters, **self._map(self._matched)(self._arguments(), self.rows_of_all())}
+        for name, p in self.parameters.items():
+            p.copy_(matched[name])
+
+    def _matched(self, parameters: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+        """What `Mechanism.match_means` gives, by the program's parameter names."""
+        paths = {id(m): path for path, m in self.scores.program.named_modules()}
+        found = {}
+        with self._at(parameters):
+            for mechanism, sites, x, features in self.inputs.each(self.data):
+                if len(sites) == 1:  # a shared mechanism has no one mean to match
+                    values = mechanism.match_means(x[rows], features[rows])
+                    found |= {f"{paths[id(mechanism)]}.{name}": value for name, value in values.items()}
+        return found
+
+    def rows_of_all(self) -> Tensor:
+        """Every row that the loop knows: training and held-out ones; of a replica, its resample."""
+        return self.rows if self.replicated else torch.cat([self.rows, self.held])
 
     def history(self) -> History:
         best = {site: self.best_step[i] for i, (sites, _) in enumerate(self.groups) for site in sites}

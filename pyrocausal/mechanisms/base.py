@@ -88,6 +88,13 @@ class Mechanism(nn.Module):
         """A regulariser, added to the mean negative log-likelihood of the variable, in nats per unit."""
         return 0.0
 
+    def match_means(self, x: Tensor, features: Tensor) -> dict[str, Tensor]:
+        """Parameters, by name, that bring the mechanism's means in line with all rows; the last step of training.
+
+        It runs under `torch.vmap` over replicas, so it returns new values and changes nothing. Default: none.
+        """
+        return {}
+
     # ---- what the toolkit does with it
 
     @property

@@ -4,18 +4,23 @@ A variable x with parents' features f is modelled as
 
 .. math:: x = T^{-1}\bigl(Q(u \mid h)\bigr), \qquad u \sim N(0, 1), \qquad h = T_f(f),
 
-where T and T_f are fixed, standardising power transforms (:class:`PowerScale`) and Q is strictly increasing in u,
-so that the noise of an observed unit is the exact inverse ``pull(x) = Q^{-1}(T(x) | h)``. Q is a monotone
-rational-quadratic spline in u (:class:`QuantileSpline`), whose median is ``linear(h) + net(h)`` and whose slope is
+where T and T_f are fixed, standardising power transforms (:class:`PowerScale`) and Q increases strictly in u,
+so that the noise of an observed unit is exactly ``pull(x) = Q^{-1}(T(x) | h)``. Q is a monotone
+rational-quadratic spline in u (:class:`QuantileSpline`). Its median is ``linear(h) + location(h)``, and its
+slope, at the knots and on average over the bins, is
 
-.. math:: \log \frac{dQ}{du}(u \mid h) = s(h) + \theta_0(u) + \sum_{j=1}^{J} c_j(h) \, \frac{\cos(j \pi p(u))}{j},
+.. math:: \log \frac{dQ}{du}(u \mid h) = s + \theta(u) + \delta_0(h)
+          + \sum_{j=1}^{J} \delta_j(h) \, \frac{\cos(j \pi p(u))}{j},
 
-with p(u) in [0, 1] the place of u in the spline's box: a scale that depends on the parents, a shape shared by all
-parents' values, and a smooth change of that shape with the parents. The network's weights have a prior that shrinks
-them, so that with few rows the model comes down to least squares with a shared shape.
+with p(u) in [0, 1] the place of u in the spline's box: a scale and a shape shared by all parents' values, a
+scale that depends on them, and a smooth change of the shape with them. ``location`` and ``form``, which gives
+the deltas, are two small networks that start as 0, under priors that shrink the form much more than the
+location: with few rows the model stays near a regression with one shape of noise.
 """
 
 import math
+from collections.abc import Iterator
+from itertools import pairwise
 
 import pyro.distributions as dist
 import torch
@@ -25,7 +30,7 @@ from torch.nn import functional as F
 
 __all__ = ["ContinuousHead", "PowerScale", "QuantileSpline"]
 
-# The exponents among which a power transform is chosen; none is 0 or 2, where Yeo-Johnson's formula has a limit.
+# The exponents to choose a power transform from; none is 0 or 2, where Yeo-Johnson's formula has a limit.
 _EXPONENTS = (-1.0, -0.5, 0.001, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.999, 2.5, 3.0)
 _LIKELIHOOD_GAIN = 4.0  # what a power other than 1 must gain, in nats over all rows, to be chosen
 _MAX_ROWS = 5000  # rows used to choose the power
@@ -36,14 +41,19 @@ def _branch(value: Tensor, power: Tensor) -> Tensor:
     return torch.where(value >= 0, power, 2 - power)
 
 
+def _sign(value: Tensor) -> Tensor:
+    """The sign, 1 at 0: ``_sign(t) * t`` is then |t| with a derivative of 1 at 0, not 0."""
+    return torch.where(value >= 0, 1.0, -1.0).to(value.dtype)
+
+
 def _yeo_johnson(t: Tensor, power: Tensor) -> Tensor:
-    e = _branch(t, power)
-    return torch.sign(t) * torch.expm1(e * torch.log1p(t.abs())) / e
+    e, sign = _branch(t, power), _sign(t)
+    return sign * torch.expm1(e * torch.log1p(sign * t)) / e
 
 
 def _yeo_johnson_inverse(y: Tensor, power: Tensor) -> Tensor:
-    e = _branch(y, power)
-    return torch.sign(y) * torch.expm1(torch.log1p((e * y.abs()).clamp_min(-1 + 1e-6)) / e)
+    e, sign = _branch(y, power), _sign(y)
+    return sign * torch.expm1(torch.log1p((e * sign * y).clamp_min(-1 + 1e-6)) / e)
 
 
 def _yeo_johnson_log_slope(t: Tensor, power: Tensor) -> Tensor:
@@ -53,9 +63,9 @@ def _yeo_johnson_log_slope(t: Tensor, power: Tensor) -> Tensor:
 class PowerScale(nn.Module):
     """A standardising power transform ``z = (YJ((x - centre) / scale; power) - mean) / sd``, learnt once.
 
-    Beyond the range of the data it goes on as a straight line, so that it is a bijection of the real line that
-    never overflows. With ``centre`` at the data's end and a small ``scale`` it is a shifted logarithm or root.
-    ``shape`` is ``()`` for one variable or ``(d,)`` for d columns.
+    Beyond the range of the data it goes on as a straight line, so that it is a bijection of the real line
+    that never overflows. With ``centre`` at the data's end and a small ``scale`` it is a shifted logarithm or
+    root. ``shape`` is ``()`` for one variable or ``(d,)`` for d columns.
     """
 
     def __init__(self, *shape: int) -> None:
@@ -69,7 +79,7 @@ class PowerScale(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor, explained_by: Tensor, column: int | tuple[()] = ()) -> None:
-        """Choose the power under which a regression of x (n,) on ``explained_by`` (n, p) is most likely normal."""
+        """Choose the power under which a regression of x (n,) on ``explained_by`` (n, p) is most likely."""
         x = x.double()
         centre, scale, power = self._choose(x, explained_by)
         t = (x - centre) / scale
@@ -92,11 +102,9 @@ class PowerScale(nn.Module):
         for centre, scale, power in _candidates(x):
             t = (x - centre) / scale
             y = _yeo_johnson(t, power)
-            y = (y - y.mean()) / y.std()
-            rest = (y.square().sum() - (basis.T @ y).square().sum()).clamp_min(1e-12 * len(x))
-            log_slope = _yeo_johnson_log_slope(t, power).sum() - len(x) * torch.log(
-                scale * _yeo_johnson(t, power).std()
-            )
+            z = (y - y.mean()) / y.std()
+            rest = (z.square().sum() - (basis.T @ z).square().sum()).clamp_min(1e-12 * len(x))
+            log_slope = _yeo_johnson_log_slope(t, power).sum() - len(x) * torch.log(scale * y.std())
             likelihood = log_slope - 0.5 * len(x) * torch.log(rest) - _LIKELIHOOD_GAIN * (power != 1)
             if likelihood > best:
                 best, choice = likelihood, (centre, scale, power)
@@ -129,16 +137,17 @@ class PowerScale(nn.Module):
         return t, inside, _yeo_johnson_log_slope(inside, self.power)
 
 
-def _candidates(x: Tensor):
+def _candidates(x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Centres, scales and powers to try: around the median, or from either end as a logarithm or a root."""
     low, q1, median, q3, high = torch.quantile(x, torch.tensor([0, 0.25, 0.5, 0.75, 1], dtype=x.dtype))
     spread = torch.where(q3 > q1, torch.minimum(x.std(), (q3 - q1) / 1.349), x.std())
     for power in _EXPONENTS:
         yield median, spread, x.new_tensor(power)
-        if 0 < power < 1:
-            yield low, spread / 4, x.new_tensor(power)
-        if 1 < power < 2:
-            yield high, spread / 4, x.new_tensor(power)
+        for part in (4, 16):
+            if 0 < power < 1:
+                yield low, spread / part, x.new_tensor(power)
+            if 1 < power < 2:
+                yield high, spread / part, x.new_tensor(power)
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
@@ -161,10 +170,10 @@ def _polynomial(h: Tensor, cross_limit: int = 12) -> Tensor:
 
 
 class QuantileSpline(Transform):
-    r"""u -> z, an increasing rational-quadratic spline over equal bins of u, straight outside (-bound, bound).
+    r"""u -> z, an increasing rational-quadratic spline over equal bins of u, straight beyond +-bound.
 
-    The spline passes ``centre`` at u = 0, has the mean slopes ``slopes`` (..., K) on its K bins (K even) and the
-    slopes ``derivatives`` (..., K + 1) at the knots. In a bin with mean slope s, end slopes a and b, and
+    The spline passes ``centre`` at u = 0, has the mean slopes ``slopes`` (..., K) on its K bins (K even) and
+    the slopes ``derivatives`` (..., K + 1) at the knots. In a bin with mean slope s, end slopes a and b, and
     t in [0, 1] (Gregory & Delbourgo 1982; Durkan et al. 2019, "Neural spline flows"):
 
     .. math:: z = z_0 + w \frac{s t^2 + a t(1-t)}{s + (a + b - 2s) t(1-t)}, \quad
@@ -277,11 +286,12 @@ class ContinuousHead(nn.Module):
 
     Args:
         num_features: how many features the parents give, 0 for a root.
-        continuous: which features are continuous, (num_features,) bool; the others are 0/1 codes. All, if not given.
-        hidden, depth: width and number of the network's hidden layers.
+        continuous: which features are continuous, (num_features,) bool (default: all); the others are 0/1.
+        hidden, depth: width and number of each network's hidden layers.
         bins: bins of the spline, an even number, on u in (-bound, bound).
         shapes: J, in how many smooth ways the parents can change the distribution's shape.
-        shrinkage: precision of the normal prior of the network's weights, in units of 1 / variance per input.
+        shrinkage: of the location's and of the form's weights, in whose layers with m inputs a weight has the
+            prior N(0, 1 / (shrinkage * m)).
     """
 
     def __init__(
@@ -294,7 +304,7 @@ class ContinuousHead(nn.Module):
         bins: int = 8,
         bound: float = 3.0,
         shapes: int = 6,
-        shrinkage: float = 0.2,
+        shrinkage: tuple[float, float] = (0.02, 0.2),
     ) -> None:
         super().__init__()
         self.num_features, self.bins, self.bound, self.shrinkage = num_features, bins, bound, shrinkage
@@ -305,13 +315,14 @@ class ContinuousHead(nn.Module):
         self.register_buffer("num_rows", torch.tensor(1.0))
         self.register_buffer("floor", torch.tensor(1e-4))
         self.register_buffer("feature_range", torch.zeros(2, num_features))
-        self.register_buffer("basis", _cosines(shapes, bins))
+        self.register_buffer("basis", _cosines(shapes, bins), persistent=False)
         self.output_scale, self.input_scale = PowerScale(), PowerScale(num_features)
         self.linear = nn.Linear(num_features, 1) if num_features else None
         self.centre = nn.Parameter(torch.zeros(()))
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.shape = nn.Parameter(torch.zeros(2 * bins + 1))
-        self.net = _network(num_features, hidden, depth, 2 + shapes) if num_features else None
+        self.location = _network(num_features, hidden, depth, 1) if num_features else None
+        self.form = _network(num_features, hidden, depth, 1 + shapes) if num_features else None
 
     @torch.no_grad()
     def calibrate(self, x: Tensor, features: Tensor) -> None:
@@ -326,26 +337,29 @@ class ContinuousHead(nn.Module):
     def forward(self, features: Tensor) -> dist.TransformedDistribution:
         """The distribution of x given features (..., d), with batch shape (...)."""
         spline = self._spline(self.input_scale(features))
-        zero = spline.knots[..., 0].detach() * 0
-        base = dist.Normal(zero, zero + 1, validate_args=False)
+        batch = features.shape[:-1]
+        base = dist.Normal(features.new_zeros(batch), features.new_ones(batch), validate_args=False)
         return _SplineDistribution(base, [spline, _NaturalUnits(self.output_scale)], validate_args=False)
 
     def penalty(self) -> Tensor:
-        """Minus the log-prior of the weights, per row: each has prior variance 1 / (shrinkage * inputs)."""
-        weights = [] if self.net is None else [m.weight for m in self.net if isinstance(m, nn.Linear)]
-        total = sum(w.shape[1] * w.square().sum() for w in weights)
-        return 0.5 * (self.shrinkage * total + 0.01 * self.shape.square().sum()) / self.num_rows
+        """Minus the log-prior of the networks' weights and of the shared shape, per row."""
+        total = 0.01 * self.shape.square().sum()
+        if self.num_features:
+            for net, shrinkage in zip((self.location, self.form), self.shrinkage, strict=True):
+                total = total + shrinkage * sum(w.shape[1] * w.square().sum() for w in _weights(net))
+        return 0.5 * total / self.num_rows
 
     def _spline(self, h: Tensor) -> QuantileSpline:
-        """Q( . | h), from the network's median, log-scale and shape coefficients."""
-        batch = h.shape[:-1]
-        centre, log_scale, shape = self.centre.expand(batch), self.log_scale.expand(batch), self.shape
-        if self.net is not None:
-            out = self.net(h.clamp(self.feature_range[0], self.feature_range[1]))
-            centre = centre + self.linear(h)[..., 0] + out[..., 0]
-            log_scale = log_scale + out[..., 1]
-            shape = shape + out[..., 2:] @ self.basis
-        slopes = torch.exp(_bounded(log_scale, 8.0)[..., None] + _bounded(shape, 4.6)) + self.floor
+        """Q( . | h), from the shared parameters and, unless x is a root, from the networks."""
+        centre, log_scale, shape = self.centre.expand(h.shape[:-1]), self.log_scale, self.shape
+        if self.num_features:
+            inside = h.clamp(self.feature_range[0], self.feature_range[1])
+            delta = self.form(inside)
+            centre = centre + (self.linear(h) + self.location(inside))[..., 0]
+            log_scale = log_scale + _bounded(delta[..., :1], 6.0)
+            shape = shape + delta[..., 1:] @ self.basis
+        slopes = torch.exp(log_scale + _bounded(shape, 4.6)) + self.floor
+        slopes = slopes.expand(*h.shape[:-1], 2 * self.bins + 1)
         return QuantileSpline(centre, slopes[..., : self.bins], slopes[..., self.bins :], self.bound)
 
     def _calibrate_features(self, features: Tensor) -> Tensor:
@@ -361,7 +375,7 @@ class ContinuousHead(nn.Module):
         return h
 
     def _start_at_least_squares(self, z: Tensor, h: Tensor) -> None:
-        """Set the linear part to the (barely ridged) regression of z on h, and the scale to its residuals'."""
+        """Start at the (barely ridged) regression of z on h, with the scale of its residuals."""
         design = torch.cat([_ones(len(z)), h.double()], dim=1)
         ridge = 1e-6 * len(z) * torch.eye(design.shape[1], dtype=torch.float64)
         weights = torch.linalg.solve(design.T @ design + ridge, design.T @ z)
@@ -373,7 +387,7 @@ class ContinuousHead(nn.Module):
 
 
 def _cosines(count: int, bins: int) -> Tensor:
-    """cos(j pi p) / j for j = 1 .. count, at the middles p of the bins, then at the knots: (count, 2 bins + 1)."""
+    """Rows cos(j pi p) / j for j = 1 .. count, at the middles p of the bins and then at the knots."""
     place = torch.cat([torch.arange(bins) + 0.5, torch.arange(bins + 1)]) / bins
     j = torch.arange(1, count + 1)[:, None]
     return torch.cos(math.pi * j * place) / j
@@ -382,11 +396,15 @@ def _cosines(count: int, bins: int) -> Tensor:
 def _network(inputs: int, hidden: int, depth: int, outputs: int) -> nn.Sequential:
     """A perceptron that starts as the constant 0."""
     widths = [inputs, *[hidden] * depth]
-    layers = [m for i, o in zip(widths, widths[1:], strict=False) for m in (nn.Linear(i, o), nn.SiLU())]
+    layers = [m for i, o in pairwise(widths) for m in (nn.Linear(i, o), nn.SiLU())]
     last = nn.Linear(hidden, outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return nn.Sequential(*layers, last)
+
+
+def _weights(net: nn.Sequential) -> list[Tensor]:
+    return [layer.weight for layer in net if isinstance(layer, nn.Linear)]
 
 
 def _tie_gap(z: Tensor) -> float:

@@ -14,7 +14,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Transform
 from torch.distributions.transforms import AffineTransform
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
-from zuko.transforms import AutoregressiveTransform, ComposedTransform, MonotonicAffineTransform, MonotonicRQSTransform
+from zuko.transforms import (
+    AutoregressiveTransform,
+    ComposedTransform,
+    MonotonicAffineTransform,
+    MonotonicRQSTransform,
+)
 
 from pyrocausal.errors import ProgramError
 
@@ -67,7 +72,10 @@ class Spline(LinearStart):
         _standard_normal(self)
 
     def family(self, parameters: Tensor) -> Distribution:
-        steps = [spline(parameters[..., 2:], self.bins).inv, AffineTransform(*self.location_scale(parameters))]
+        steps = [
+            spline(parameters[..., 2:], self.bins).inv,
+            AffineTransform(*self.location_scale(parameters)),
+        ]
         return dist.TransformedDistribution(dist.Normal(self.zero, self.one), steps)
 
 
@@ -88,7 +96,7 @@ class _VectorFlow(LinearStart):
     dim: int
 
     def ranks(self, layer: int) -> Tensor:
-        """For each coordinate its rank in a layer: it depends on coordinates of lower rank."""
+        """For each coordinate its rank in a layer (0 is next to the value): it depends on those of lower rank."""
         raise NotImplementedError
 
     def build(self) -> None:
@@ -119,7 +127,7 @@ class _VectorFlow(LinearStart):
         z = self.predictor.inside(self.predictor.standardise(features))
         context = z if self.num_features else None
         loc = self.centre + self.scale * self.predictor(features)
-        steps = [_safe(layer(context)).inv for layer in self.layers]
+        steps = [_safe(layer(context)).inv for layer in reversed(self.layers)]
         steps.append(AffineTransform(loc, self.scale, event_dim=1))
         base = dist.Normal(self.zero, self.one).to_event(1)
         return dist.TransformedDistribution(base, steps)
@@ -154,7 +162,9 @@ class Autoregressive(_VectorFlow):
         torch.Size([3])
     """
 
-    def __init__(self, dim: int, transforms: int = 2, bins: int = 8, hidden: tuple[int, ...] = (64, 64)) -> None:
+    def __init__(
+        self, dim: int, transforms: int = 2, bins: int = 8, hidden: tuple[int, ...] = (64, 64)
+    ) -> None:
         super().__init__(dim, transforms, bins, hidden)
 
     def ranks(self, layer: int) -> Tensor:

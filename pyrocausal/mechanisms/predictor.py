@@ -136,7 +136,9 @@ class Head(Mechanism):
         z, x = self.predictor.learn(features), x.double()
         every = math.ceil(len(x) / START_ROWS)
         x, z = x[::every], z[::every]
-        fit = maximum_likelihood(lambda t: self.family(t).log_prob(x).sum(), z, self.base_rate(x), self.linear)
+        fit = maximum_likelihood(
+            lambda t: self.family(t).log_prob(x).sum(), z, self.base_rate(x), self.linear
+        )
         self.predictor.start(*fit)
 
     def penalty(self) -> Tensor | float:
@@ -169,7 +171,12 @@ def maximum_likelihood(
     outputs, size = len(bias), linear * z.shape[-1]
     free = torch.cat((z.new_zeros(size), bias)).requires_grad_()
     search = torch.optim.LBFGS(
-        [free], max_iter=100, tolerance_grad=1e-8, tolerance_change=1e-12, history_size=20, line_search_fn="strong_wolfe"
+        [free],
+        max_iter=100,
+        tolerance_grad=1e-8,
+        tolerance_change=1e-12,
+        history_size=20,
+        line_search_fn="strong_wolfe",
     )
 
     def loss() -> Tensor:

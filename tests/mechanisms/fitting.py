@@ -11,7 +11,9 @@ from torch import Tensor
 
 def column(value: Tensor, cardinality: int | None = None, latent: bool = False) -> tuple[Tensor, Origin]:
     """A parent's values `(n, *shape)`, and what set-up would know of it."""
-    return value, Origin("parent", None, discrete=cardinality is not None, cardinality=cardinality, latent=latent)
+    return value, Origin(
+        "parent", None, discrete=cardinality is not None, cardinality=cardinality, latent=latent
+    )
 
 
 def set_up(mechanism: Mechanism, *parents: Tensor | tuple[Tensor, Origin]) -> tuple[Tensor, ...]:
@@ -33,7 +35,9 @@ def encode(mechanism: Mechanism, parents: tuple[Tensor, ...], units: int) -> Ten
     return over_units(lambda *values: mechanism.encode(list(values)), *parents)
 
 
-def calibrate(mechanism: Mechanism, x: Tensor, *parents: Tensor | tuple[Tensor, Origin]) -> tuple[Tensor, ...]:
+def calibrate(
+    mechanism: Mechanism, x: Tensor, *parents: Tensor | tuple[Tensor, Origin]
+) -> tuple[Tensor, ...]:
     """Sets up and learns the scales; returns the parents' values."""
     values = set_up(mechanism, *parents)
     mechanism.calibrate("x", x, encode(mechanism, values, len(x)))
@@ -46,7 +50,9 @@ def nll(mechanism: Mechanism, x: Tensor, *parents: Tensor) -> Tensor:
     return -over_units(lambda x, f: mechanism.distribution(f).log_prob(x), x, features).mean()
 
 
-def fit(mechanism: Mechanism, x: Tensor, *parents: Tensor | tuple[Tensor, Origin], steps=300, lr=1e-2) -> Mechanism:
+def fit(
+    mechanism: Mechanism, x: Tensor, *parents: Tensor | tuple[Tensor, Origin], steps=300, lr=1e-2
+) -> Mechanism:
     """Scales and start from the data, then a short Adam loop on batches of 256, with a cosine schedule."""
     values = calibrate(mechanism, x, *parents)
     generator = torch.Generator().manual_seed(0)

@@ -35,7 +35,9 @@ def outcome(kind):
     y = 3e-3 * (t + level + latent[:, 0] + torch.randn(N, generator=generator))
     count = torch.poisson((1 + 0.3 * t).exp(), generator=generator)
     vector = torch.stack((y, y**2, 1e3 * torch.randn(N, generator=generator)), 1)
-    return {"number": y, "binary": (y > 0).float(), "level": level.roll(1), "count": count, "vector": vector}[kind]
+    return {"number": y, "binary": (y > 0).float(), "level": level.roll(1), "count": count, "vector": vector}[
+        kind
+    ]
 
 
 MECHANISMS = {

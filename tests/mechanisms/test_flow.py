@@ -22,17 +22,15 @@ def skewed(scale, seed):
     """A shifted log-normal whose spread depends on the parent, in units of `scale`; and its true NLL."""
     year, t = parent(seed)
     truth = dist.LogNormal(0.0, 0.5 + 0.2 * torch.tanh(t))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        e = truth.sample()
+    e = (truth.base_dist.scale * torch.randn(N, generator=torch.Generator().manual_seed(seed + 1))).exp()
     return scale * (100 + 3 * t + e), year, math.log(scale) - truth.log_prob(e).mean()
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
 def test_spline_reaches_the_true_likelihood_in_any_units(scale):
-    y, year, _ = skewed(scale, seed=1)
-    flow = fit(m.Spline(hidden=(32, 32)), y, year, steps=200)
-    y, year, true = skewed(scale, seed=2)
+    y, year, _ = skewed(scale, seed=10)
+    flow = fit(m.Spline(hidden=(32,)), y, year, steps=150)
+    y, year, true = skewed(scale, seed=20)
     assert nll(flow, y, year) < true + 0.1
 
 
@@ -125,7 +123,7 @@ def test_a_layer_depends_on_coordinates_before_only():
     x, year = vectors(4, n=5)
     calibrate(flow, x, year)
     stir(flow)
-    first, second = flow.distribution(encode(flow, (year,), 5)[0]).transforms[:2]
+    second, first, _ = flow.distribution(encode(flow, (year,), 5)[0]).transforms
     for transform, lower in ((first, True), (second, False)):
         jacobian = torch.autograd.functional.jacobian(transform.inv, torch.randn(4))
         masked = jacobian.tril() if lower else jacobian.triu()

@@ -43,9 +43,15 @@ def test_coefficients_are_in_natural_units():
     number = torch.linspace(1990, 2020, 50)
     linear = m.Linear()
     calibrate(linear, 1e4 * torch.sin(number) + 300 * number, number)
-    slope, intercept = np.polyfit(number.double(), 1e4 * torch.sin(number).double() + 300 * number.double(), 1)
-    torch.testing.assert_close(linear.coefficients, torch.tensor([slope], dtype=torch.float32), rtol=1e-4, atol=0)
-    torch.testing.assert_close(linear.intercept, torch.tensor(intercept, dtype=torch.float32), rtol=1e-4, atol=0)
+    slope, intercept = np.polyfit(
+        number.double(), 1e4 * torch.sin(number).double() + 300 * number.double(), 1
+    )
+    torch.testing.assert_close(
+        linear.coefficients, torch.tensor([slope], dtype=torch.float32), rtol=1e-4, atol=0
+    )
+    torch.testing.assert_close(
+        linear.intercept, torch.tensor(intercept, dtype=torch.float32), rtol=1e-4, atol=0
+    )
 
 
 def test_training_stays_at_the_solution():
@@ -81,7 +87,9 @@ def test_a_vector_starts_at_the_residuals_covariance():
     residual = x.double().numpy() - fitted
     distribution = linear(t[5])
     assert distribution.loc.detach().numpy() == pytest.approx(fitted[5], rel=1e-3)
-    assert distribution.covariance_matrix.detach().numpy() == pytest.approx(residual.T @ residual / N, rel=1e-3)
+    assert distribution.covariance_matrix.detach().numpy() == pytest.approx(
+        residual.T @ residual / N, rel=1e-3
+    )
     assert linear.coefficients.shape == (2, 1) and linear.intercept.shape == (2,)
 
 
