@@ -54,8 +54,13 @@ def _both(tail: Tensor, lower: Tensor) -> Tails:
     return torch.where(lower, tail, other), torch.where(lower, other, tail)
 
 
+def gamma_log_density(a: Tensor, y: Tensor) -> Tensor:
+    """``h(y) = a y - e^y - lgamma(a)``, of Gamma(a, 1) at ``x = exp(y)``."""
+    return a * y - torch.exp(y) - torch.lgamma(a)
+
+
 def gamma_tails(a: Tensor, y: Tensor) -> Tails:
-    """Gamma with concentration `a` and rate 1, at ``x = exp(y)``: ``h(y) = a y - e^y - lgamma(a)``."""
+    """Gamma with concentration `a` and rate 1, at ``x = exp(y)``."""
     a, y = torch.broadcast_tensors(a, y)
     x = torch.exp(y)
     # for a < 1 the density in y is almost flat between log a and 0: the lower tail serves up to its edge at x = 1
@@ -68,11 +73,16 @@ def gamma_tails(a: Tensor, y: Tensor) -> Tails:
         t = sign.unsqueeze(-1) * t
         return a.unsqueeze(-1) * t - x.unsqueeze(-1) * torch.expm1(t)
 
-    return _both(a * y - x - torch.lgamma(a) + _log_integral(drop, length), lower)
+    return _both(gamma_log_density(a, y) + _log_integral(drop, length), lower)
+
+
+def beta_log_density(a: Tensor, b: Tensor, y: Tensor) -> Tensor:
+    """``h(y) = a y - (a + b) softplus(y) - log B(a, b)``, of Beta(a, b) at ``x = sigmoid(y)``."""
+    return a * y - (a + b) * softplus(y) - log_beta(a, b)
 
 
 def beta_tails(a: Tensor, b: Tensor, y: Tensor) -> Tails:
-    """Beta(a, b) at ``x = sigmoid(y)``: ``h(y) = a y - (a + b) softplus(y) - log B(a, b)``."""
+    """Beta(a, b) at ``x = sigmoid(y)``."""
     a, b, y = torch.broadcast_tensors(a, b, y)
     lower = y < torch.log(a.clamp(min=1)) - torch.log(b.clamp(min=1))
     # the upper tail of Beta(a, b) at y is the lower tail of Beta(b, a) at -y
@@ -84,8 +94,7 @@ def beta_tails(a: Tensor, b: Tensor, y: Tensor) -> Tails:
     def drop(t: Tensor) -> Tensor:
         return -a.unsqueeze(-1) * t - total.unsqueeze(-1) * torch.log1p(x.unsqueeze(-1) * torch.expm1(-t))
 
-    log_density = a * y - total * softplus(y) - log_beta(a, b)
-    return _both(log_density + _log_integral(drop, length), lower)
+    return _both(beta_log_density(a, b, y) + _log_integral(drop, length), lower)
 
 
 def log_beta(a: Tensor, b: Tensor) -> Tensor:
@@ -93,8 +102,13 @@ def log_beta(a: Tensor, b: Tensor) -> Tensor:
     return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
 
+def student_log_density(df: Tensor, y: Tensor) -> Tensor:
+    """``h(y) = -df log cosh(y) - log B(1/2, df/2)``, of Student's t at ``x = sqrt(df) sinh(y)``."""
+    return -df * log_cosh(y) - log_beta(df / 2, torch.full_like(df, 0.5))
+
+
 def student_tails(df: Tensor, y: Tensor) -> Tails:
-    """Student's t at ``x = sqrt(df) sinh(y)``: ``h(y) = -df log cosh(y) - log B(1/2, df/2)``."""
+    """Student's t at ``x = sqrt(df) sinh(y)``."""
     df, y = torch.broadcast_tensors(df, y)
     lower, y = y < 0, y.abs()
     tanh = torch.tanh(y)
@@ -105,20 +119,26 @@ def student_tails(df: Tensor, y: Tensor) -> Tails:
     def drop(t: Tensor) -> Tensor:
         return -df.unsqueeze(-1) * (t + torch.log1p(complement.unsqueeze(-1) * torch.expm1(-2 * t) / 2))
 
-    log_density = -df * log_cosh(y) - log_beta(df / 2, torch.full_like(df, 0.5))
-    return _both(log_density + _log_integral(drop, length), lower)
+    return _both(student_log_density(df, y) + _log_integral(drop, length), lower)
 
 
 def log_cosh(y: Tensor) -> Tensor:
-    """``log cosh(y)`` for ``y >= 0``."""
+    """``log cosh(y)``, without overflow."""
+    y = y.abs()
     return y + torch.log1p(torch.exp(-2 * y)) - math.log(2)
 
 
-def von_mises_tails(kappa: Tensor, y: Tensor) -> Tails:
-    r"""Von Mises about 0, cut at :math:`\pm\pi`, at the angle ``2 atan(sinh(y))``.
+def von_mises_log_density(kappa: Tensor, y: Tensor) -> Tensor:
+    """``h(y) = -2 kappa tanh^2(y) - log cosh(y) - log(pi i0e(kappa))``, of von Mises at the angle ``2 atan(sinh(y))``.
 
-    There ``cos(angle) = 2 sech^2(y) - 1``, so ``h(y) = 2 kappa (sech^2(y) - 1) - log cosh(y) - log(pi i0e(kappa))``.
+    There ``cos(angle) = 1 - 2 tanh^2(y)``.
     """
+    log_norm = math.log(math.pi) + torch.log(torch.special.i0e(kappa))
+    return -2 * kappa * torch.tanh(y) ** 2 - log_cosh(y) - log_norm
+
+
+def von_mises_tails(kappa: Tensor, y: Tensor) -> Tails:
+    r"""Von Mises about 0, cut at :math:`\pm\pi`, at the angle ``2 atan(sinh(y))``."""
     kappa, y = torch.broadcast_tensors(kappa, y)
     lower, y = y < 0, y.abs()
     tanh = torch.tanh(y)
@@ -134,9 +154,7 @@ def von_mises_tails(kappa: Tensor, y: Tensor) -> Tails:
         log_cosh_rise = t + torch.log1p(complement_ * torch.expm1(-2 * t) / 2)
         return -2 * kappa.unsqueeze(-1) * rise * (2 * tanh_ + rise) - log_cosh_rise
 
-    log_norm = math.log(math.pi) + torch.log(torch.special.i0e(kappa))
-    log_density = -2 * kappa * tanh * tanh - log_cosh(y) - log_norm
-    return _both(log_density + _log_integral(drop, length), lower)
+    return _both(von_mises_log_density(kappa, y) + _log_integral(drop, length), lower)
 
 
 def poisson_tails(rate: Tensor, k: Tensor) -> Tails:

@@ -3,6 +3,10 @@
 The coupling is that of `discrete`: ``x`` is the smallest k with ``G(k) = log F(k) - log S(k) > u``. `push` finds it by
 fixing the binary digits of x from the highest down; `pull` draws u in the cell ``[G(x-1), G(x))`` of the very same G,
 so that ``push(pull(x)) == x`` in every tail. Counts reach 2^24 in float32 and 2^31 in float64.
+
+One limit is the noise's own: a value far less likely than its neighbours on *both* sides (between the modes of a mixture,
+or between a zero-inflated 0 and the bulk) has a cell narrower than the spacing of floats if its probability is below
+1e-7 (float32) or 1e-16 (float64); such evidence is moved to the nearest value of positive width.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from torch.nn.functional import logsigmoid
 
 from .cdf import Tails, binomial_tails, geometric_tails, negative_binomial_tails, poisson_tails
 from .discrete import log_odds, logistic_in_cell
-from .law import Law
+from .law import Law, inside_unit
 from .registry import Exogenous, exogenous, unit_shape, unsupported
 
 #: From a distribution to its log tails at ``k >= 0``, in float64.
@@ -137,8 +141,10 @@ def beta_binomial(d: dist.BetaBinomial) -> Exogenous:
 
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
         posterior = exogenous(dist.Beta(a + x, b + total - x, validate_args=False))
-        p = posterior.push(torch.logit(v[..., 0]))
-        return torch.stack([prior.pull(p, None), binomial_given(p).pull(x, v[..., 1])], -1)
+        p = posterior.push(torch.logit(inside_unit(v[..., 0])))
+        of_prior = prior.pull(p, None)
+        p = prior.push(of_prior)  # as `push` will see it, to the last bit
+        return torch.stack([of_prior, binomial_given(p).pull(x, v[..., 1])], -1)
 
     shape = (*unit_shape(d), 2)
     return Exogenous(Law("logistic", shape), push, pull, draws=shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pyro.distributions as dist
 import torch
@@ -65,11 +66,19 @@ def _scalar_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
         log_cdf, log_sf = _mixed(log_weights, (torch.where(rising, below, above), torch.where(rising, above, below)))
         return log_cdf - log_sf
 
+    def between(u: Tensor) -> tuple[Tensor, Tensor]:
+        quantiles = value(torch.where(rising, one, -one) * u.unsqueeze(-1)).detach()
+        return quantiles.amin(-1), quantiles.amax(-1)
+
+    def slope(u: Tensor) -> Callable[[Tensor], Tensor]:
+        # a central difference, at a millionth of the width over which the components live around this noise
+        width = 1e-6 * (between(u + 1)[1] - between(u - 1)[0])
+        return lambda x: (logit(x + width) - logit(x - width)) / (2 * width)
+
     def push(u: Tensor) -> Tensor:
         u = u.double()
-        quantiles = value(torch.where(rising, one, -one) * u.unsqueeze(-1)).detach()
-        x = invert(logit, u, quantiles.amin(-1), quantiles.amax(-1), STEPS)
-        return x.to(dtype)
+        low, high = between(u)
+        return invert(logit, slope(u), u, low, high, STEPS).to(dtype)
 
     return Exogenous(Law("logistic", unit_shape(d)), push, pull=lambda x, v: logit(x.double()).to(dtype))
 

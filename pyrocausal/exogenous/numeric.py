@@ -22,13 +22,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.distributions as td
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from .cdf import Tails, beta_tails, gamma_tails, log_beta, student_tails, von_mises_tails
+from .cdf import (
+    Tails,
+    beta_log_density,
+    beta_tails,
+    gamma_log_density,
+    gamma_tails,
+    log_beta,
+    student_log_density,
+    student_tails,
+    von_mises_log_density,
+    von_mises_tails,
+)
 from .law import Law
 from .registry import Exogenous, exogenous, unit_shape
 from .solve import invert
@@ -37,59 +49,109 @@ from .solve import invert
 _SLACK = 1e-6
 
 
+@dataclass(frozen=True)
+class Family:
+    """A scalar law in an unbounded coordinate y, in float64: its log tails, log density and bounds of its quantile."""
+
+    tails: Callable[[Tensor], Tails]
+    log_density: Callable[[Tensor], Tensor]
+    bracket: Callable[[Tensor], tuple[Tensor, Tensor]]  # from logistic noise to bounds of y
+
+    def noise(self, y: Tensor) -> Tensor:
+        """``u = log F(y) - log S(y)``."""
+        log_cdf, log_sf = self.tails(y)
+        return log_cdf - log_sf
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """The y whose noise is `u`."""
+        low, high = self.bracket(u)
+        low, high = low - _SLACK * (1 + low.abs()), high + _SLACK * (1 + high.abs())
+        return invert(self.noise, self._slope, u, low, high)
+
+    def _slope(self, y: Tensor) -> Tensor:
+        log_cdf, log_sf = self.tails(y)  # du/dy = f / F + f / S = f / (F S)
+        return torch.exp(self.log_density(y) - log_cdf - log_sf)
+
+
 def through_cdf(
     d: td.Distribution,
-    tails: Callable[[Tensor], Tails],
-    bracket: Callable[[Tensor], tuple[Tensor, Tensor]],
+    family: Family,
     coordinate: Callable[[Tensor], Tensor],
     value: Callable[[Tensor], Tensor],
     dtype: torch.dtype,
 ) -> Exogenous:
-    """Logistic noise of a scalar whose log tails are known in a coordinate ``y = coordinate(x)``, ``x = value(y)``.
-
-    `tails` and `value` take float64; `bracket` maps the noise to bounds of y.
-    """
-
-    def logit(y: Tensor) -> Tensor:
-        log_cdf, log_sf = tails(y)
-        return log_cdf - log_sf
+    """Logistic noise of ``x = value(y)``, ``y = coordinate(x)`` (both in float64), where y follows `family`."""
 
     def push(u: Tensor) -> Tensor:
-        u64 = u.double()
-        low, high = bracket(u64)
-        low, high = low - _SLACK * (1 + low.abs()), high + _SLACK * (1 + high.abs())
-        return value(invert(logit, u64, low, high)).to(torch.promote_types(u.dtype, dtype))
+        return value(family.quantile(u.double())).to(torch.promote_types(u.dtype, dtype))
 
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
-        return logit(coordinate(x.double())).to(torch.promote_types(x.dtype, dtype))
+        return family.noise(coordinate(x.double())).to(torch.promote_types(x.dtype, dtype))
 
     return Exogenous(Law("logistic", unit_shape(d)), push, pull)
 
 
-def gamma_bracket(a: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Bounds of ``log x`` for the quantile of Gamma(a, 1) at logistic noise `u`."""
-    depth_below, depth_above = softplus(-u), softplus(u)  # -log F and -log S
-    low = (torch.lgamma(a + 1) - depth_below) / a
-    high = torch.log(a + torch.sqrt(2 * a * depth_above) + depth_above)
-    return low, torch.maximum(low, high)
+def gamma_family(a: Tensor) -> Family:
+    """``y = log x`` for x ~ Gamma(a, 1)."""
+
+    def bracket(u: Tensor) -> tuple[Tensor, Tensor]:
+        depth_below, depth_above = softplus(-u), softplus(u)  # -log F and -log S
+        low = (torch.lgamma(a + 1) - depth_below) / a
+        high = torch.log(a + torch.sqrt(2 * a * depth_above) + depth_above)
+        return low, torch.maximum(low, high)
+
+    return Family(lambda y: gamma_tails(a, y), lambda y: gamma_log_density(a, y), bracket)
 
 
-def beta_bracket(a: Tensor, b: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Bounds of ``logit x`` for the quantile of Beta(a, b)."""
-    log_b = log_beta(a, b)
-    low = (torch.log(a) + log_b - softplus(-u)) / a
-    high = (softplus(u) - torch.log(b) - log_b) / b
-    return low, torch.maximum(low, high)
+def beta_family(a: Tensor, b: Tensor) -> Family:
+    """``y = logit x`` for x ~ Beta(a, b)."""
+
+    def bracket(u: Tensor) -> tuple[Tensor, Tensor]:
+        log_b = log_beta(a, b)
+        low = (torch.log(a) + log_b - softplus(-u)) / a
+        high = (softplus(u) - torch.log(b) - log_b) / b
+        return low, torch.maximum(low, high)
+
+    return Family(lambda y: beta_tails(a, b, y), lambda y: beta_log_density(a, b, y), bracket)
+
+
+def student_family(df: Tensor) -> Family:
+    """``y = asinh(x / sqrt(df))`` for x ~ Student's t."""
+
+    def reach(depth: Tensor) -> Tensor:
+        log_b = log_beta(df / 2, torch.full_like(df, 0.5))
+        return (depth + df * math.log(2) - torch.log(df) - log_b) / df
+
+    return Family(
+        lambda y: student_tails(df, y), lambda y: student_log_density(df, y), lambda u: _symmetric(u, reach)
+    )
+
+
+def von_mises_family(kappa: Tensor) -> Family:
+    """``y = asinh(tan(x / 2))`` for x ~ von Mises about 0."""
+
+    def reach(depth: Tensor) -> Tensor:
+        return depth + math.log(2) - math.log(math.pi) - torch.log(torch.special.i0e(kappa))
+
+    return Family(
+        lambda y: von_mises_tails(kappa, y),
+        lambda y: von_mises_log_density(kappa, y),
+        lambda u: _symmetric(u, reach),
+    )
+
+
+def _symmetric(u: Tensor, reach: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """A bracket about 0; `reach` bounds the distance at which the smaller tail has minus log probability `depth`."""
+    far = reach(softplus(u.abs())).clamp(min=0)
+    return torch.where(u < 0, -far, 0.0), torch.where(u < 0, 0.0, far)
 
 
 @exogenous.register(td.Gamma)
 def gamma(d: td.Gamma) -> Exogenous:
-    a, log_rate = d.concentration.double(), torch.log(d.rate.double())
-    info = torch.finfo(d.rate.dtype)
+    log_rate, info = torch.log(d.rate.double()), torch.finfo(d.rate.dtype)
     return through_cdf(
         d,
-        tails=lambda y: gamma_tails(a, y),
-        bracket=lambda u: gamma_bracket(a, u),
+        gamma_family(d.concentration.double()),
         coordinate=lambda x: torch.log(x) + log_rate,
         value=lambda y: torch.exp(y - log_rate).clamp(info.tiny, info.max),
         dtype=d.rate.dtype,
@@ -98,15 +160,14 @@ def gamma(d: td.Gamma) -> Exogenous:
 
 @exogenous.register(td.Beta)
 def beta(d: td.Beta) -> Exogenous:
-    a, b = d.concentration1.double(), d.concentration0.double()
-    info = torch.finfo(d.concentration1.dtype)
+    dtype = d.concentration1.dtype
+    info = torch.finfo(dtype)
     return through_cdf(
         d,
-        tails=lambda y: beta_tails(a, b, y),
-        bracket=lambda u: beta_bracket(a, b, u),
+        beta_family(d.concentration1.double(), d.concentration0.double()),
         coordinate=lambda x: torch.log(x) - torch.log1p(-x),
         value=lambda y: torch.sigmoid(y).clamp(info.tiny, 1 - info.eps / 2),
-        dtype=d.concentration1.dtype,
+        dtype=dtype,
     )
 
 
@@ -117,8 +178,7 @@ def fisher_snedecor(d: td.FisherSnedecor) -> Exogenous:
     log_ratio, info = torch.log(a) - torch.log(b), torch.finfo(d.df1.dtype)
     return through_cdf(
         d,
-        tails=lambda y: beta_tails(a, b, y),
-        bracket=lambda u: beta_bracket(a, b, u),
+        beta_family(a, b),
         coordinate=lambda x: torch.log(x) + log_ratio,
         value=lambda y: torch.exp(y - log_ratio).clamp(info.tiny, info.max),
         dtype=d.df1.dtype,
@@ -128,45 +188,27 @@ def fisher_snedecor(d: td.FisherSnedecor) -> Exogenous:
 @exogenous.register(td.StudentT)
 def student_t(d: td.StudentT) -> Exogenous:
     """Always through its distribution function, so that the noise is free of df even where df has parents."""
-    df, loc, scale = d.df.double(), d.loc.double(), d.scale.double() * torch.sqrt(d.df.double())
-
-    def bracket(u: Tensor) -> tuple[Tensor, Tensor]:
-        # the smaller tail is at most exp(-bound), and at most a half
-        log_b = log_beta(df / 2, torch.full_like(df, 0.5))
-        reach = (softplus(u.abs()) + df * math.log(2) - torch.log(df) - log_b) / df
-        return torch.where(u < 0, -reach, 0.0), torch.where(u < 0, 0.0, reach)
+    df, loc = d.df.double(), d.loc.double()
+    scale = d.scale.double() * torch.sqrt(df)
 
     def coordinate(x: Tensor) -> Tensor:
         z = (x - loc) / scale
         return torch.sign(z) * torch.asinh(z.abs())
 
-    return through_cdf(
-        d,
-        tails=lambda y: student_tails(df, y),
-        bracket=bracket,
-        coordinate=coordinate,
-        value=lambda y: loc + scale * torch.sinh(y),
-        dtype=d.loc.dtype,
-    )
+    return through_cdf(d, student_family(df), coordinate, lambda y: loc + scale * torch.sinh(y), d.loc.dtype)
 
 
 @exogenous.register(td.VonMises)
 def von_mises(d: td.VonMises) -> Exogenous:
     """Angles measured from `loc`, cut opposite to it; as torch's, values lie in ``[-pi, pi)``."""
-    loc, kappa = d.loc.double(), d.concentration.double()
-
-    def bracket(u: Tensor) -> tuple[Tensor, Tensor]:
-        log_norm = math.log(math.pi) + torch.log(torch.special.i0e(kappa))
-        reach = softplus(u.abs()) + math.log(2) - log_norm
-        return torch.where(u < 0, -reach, 0.0), torch.where(u < 0, 0.0, reach)
+    loc = d.loc.double()
 
     def wrap(angle: Tensor) -> Tensor:
         return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
 
     return through_cdf(
         d,
-        tails=lambda y: von_mises_tails(kappa, y),
-        bracket=bracket,
+        von_mises_family(d.concentration.double()),
         coordinate=lambda x: torch.asinh(torch.tan(wrap(x - loc) / 2)),
         value=lambda y: wrap(loc + 2 * torch.atan(torch.sinh(y))),
         dtype=d.loc.dtype,

@@ -12,26 +12,31 @@ STEPS = 16
 
 
 def invert(
-    f: Callable[[Tensor], Tensor], target: Tensor, low: Tensor, high: Tensor, steps: int = STEPS
+    f: Callable[[Tensor], Tensor],
+    slope: Callable[[Tensor], Tensor],
+    target: Tensor,
+    low: Tensor,
+    high: Tensor,
+    steps: int = STEPS,
 ) -> Tensor:
-    """The y in ``[low, high]`` at which the increasing, elementwise `f` equals `target`.
+    """The y in ``[low, high]`` at which the increasing, elementwise `f`, of derivative `slope`, equals `target`.
 
     Values come from `_bracketed`, without a gradient. A last Newton step, whose slope is held constant, then attaches
     the gradient of the implicit function: ``dy = (d target - df) / f'(y)``, in the target and in all that `f` holds.
 
-    >>> cube = lambda y: y**3
     >>> t = torch.tensor([8.0, -1.0], dtype=torch.float64, requires_grad=True)
-    >>> y = invert(cube, t, torch.full((2,), -9.0, dtype=t.dtype), torch.full((2,), 9.0, dtype=t.dtype))
+    >>> nine = torch.full((2,), 9.0, dtype=torch.float64)
+    >>> y = invert(lambda y: y**3, lambda y: 3 * y**2, t, -nine, nine)
     >>> y.detach(), torch.autograd.grad(y.sum(), t)[0]
     (tensor([ 2., -1.], dtype=torch.float64), tensor([0.0833, 0.3333], dtype=torch.float64))
     """
     with torch.no_grad():
-        low, high, target_ = torch.broadcast_tensors(low.detach(), high.detach(), target.detach())
-        y, other = _bracketed(lambda x: f(x) - target_, low, high, steps)
-        slope = torch.func.jvp(f, (y,), (torch.ones_like(y),))[1]
-        slope = torch.where(slope > 0, slope, torch.inf)  # flat to rounding: no step, no gradient
-    y, other, slope = y.detach(), other.detach(), slope.detach()
-    newton = y - (f(y) - target) / slope
+        low, high, goal = torch.broadcast_tensors(low.detach(), high.detach(), target.detach())
+        y, other = _bracketed(lambda x: f(x) - goal, low, high, steps)
+        rate = slope(y)
+        rate = torch.where(rate > 0, rate, torch.inf)  # flat to rounding: no step, no gradient
+    y, other, rate = y.detach(), other.detach(), rate.detach()
+    newton = y - (f(y) - target) / rate
     # where f is flat to rounding the step may lead out of the bracket: then it gives the gradient only
     inside = (newton.detach() - y) * (newton.detach() - other) <= 0
     return torch.where(inside, newton, y + (newton - newton.detach()))

@@ -11,12 +11,10 @@ from torch import Tensor
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 from torch.nn.functional import logsigmoid
 
-from .cdf import beta_tails, gamma_tails
 from .discrete import normalised_log_probs
 from .law import Law, inside_unit
-from .numeric import beta_bracket, gamma_bracket
+from .numeric import beta_family, gamma_family
 from .registry import Exogenous, exogenous, unit_shape
-from .solve import invert
 
 
 @exogenous.register(td.MultivariateNormal)
@@ -50,31 +48,23 @@ def multivariate_student_t(d: dist.MultivariateStudentT) -> Exogenous:
     The tolerance is that of `numeric`.
     """
     loc, factor, size = d.loc, d.scale_tril, d.loc.shape[-1]
-    half, half_df = torch.full_like(d.df.double(), size / 2), d.df.double() / 2
-
-    def chi2_logit(log_half_square: Tensor) -> Tensor:
-        log_cdf, log_sf = gamma_tails(half, log_half_square)
-        return log_cdf - log_sf
-
-    def f_logit(logit_ratio: Tensor) -> Tensor:
-        log_cdf, log_sf = beta_tails(half, half_df, logit_ratio)
-        return log_cdf - log_sf
+    df = d.df.double()
+    half = torch.full_like(df, size / 2)
+    half_chi2, ratio = gamma_family(half), beta_family(half, df / 2)
 
     def stretch(vector: Tensor, log_factor: Tensor) -> Tensor:
         return vector * torch.exp(log_factor).to(vector.dtype).unsqueeze(-1)
 
     def push(u: Tensor) -> Tensor:
         log_square = torch.log(u.double().square().sum(-1))
-        level = chi2_logit(log_square - math.log(2))
-        logit_ratio = invert(f_logit, level, *beta_bracket(half, half_df, level))
-        z = stretch(u, (logit_ratio + torch.log(d.df.double()) - log_square) / 2)
+        logit_ratio = ratio.quantile(half_chi2.noise(log_square - math.log(2)))
+        z = stretch(u, (logit_ratio + torch.log(df) - log_square) / 2)
         return loc + (factor @ z.unsqueeze(-1)).squeeze(-1)
 
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
         z = torch.linalg.solve_triangular(factor, (x - loc).unsqueeze(-1), upper=False).squeeze(-1)
         log_square = torch.log(z.double().square().sum(-1))
-        level = f_logit(log_square - torch.log(d.df.double()))
-        log_half = invert(chi2_logit, level, *gamma_bracket(half, level))
+        log_half = half_chi2.quantile(ratio.noise(log_square - torch.log(df)))
         return stretch(z, (log_half + math.log(2) - log_square) / 2)
 
     return Exogenous(Law("normal", unit_shape(d)), push, pull)
@@ -87,25 +77,18 @@ def dirichlet(d: td.Dirichlet) -> Exogenous:
     Shares are kept as logits ``log x_k - log(x_{k+1} + ... + x_K)``, so no remainder is formed as a difference.
     The order of the coordinates is part of the mechanism, hence of counterfactuals.
     """
-    a = d.concentration.double()
-    rest = _sums_from(a)[..., 1:]
-    a, dtype = a[..., :-1], d.concentration.dtype
-    tiny = torch.finfo(dtype).tiny
-
-    def logit(y: Tensor) -> Tensor:
-        log_cdf, log_sf = beta_tails(a, rest, y)
-        return log_cdf - log_sf
+    a, dtype = d.concentration.double(), d.concentration.dtype
+    share, tiny = beta_family(a[..., :-1], _sums_from(a)[..., 1:]), torch.finfo(dtype).tiny
 
     def push(u: Tensor) -> Tensor:
-        u = u.double()
-        y = invert(logit, u, *beta_bracket(a, rest, u))
+        y = share.quantile(u.double())
         none = torch.zeros_like(y[..., :1])
         log_left = torch.cat([none, torch.cumsum(logsigmoid(-y), -1)], -1)
         return torch.exp(log_left + torch.cat([logsigmoid(y), none], -1)).clamp(min=tiny).to(dtype)
 
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
         x = x.double()
-        return logit(torch.log(x[..., :-1]) - torch.log(_sums_from(x)[..., 1:])).to(dtype)
+        return share.noise(torch.log(x[..., :-1]) - torch.log(_sums_from(x)[..., 1:])).to(dtype)
 
     *batch, size = unit_shape(d)
     return Exogenous(Law("logistic", (*batch, size - 1)), push, pull)

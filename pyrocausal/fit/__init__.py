@@ -2,6 +2,7 @@
 
 from pyrocausal.fit.likelihood import SiteScores, log_prob
 from pyrocausal.fit.options import FitOptions, History
-from pyrocausal.fit.train import refit, train
+from pyrocausal.fit.refit import Refits, bootstrap
+from pyrocausal.fit.train import train
 
-__all__ = ["FitOptions", "History", "SiteScores", "log_prob", "refit", "train"]
+__all__ = ["FitOptions", "History", "Refits", "SiteScores", "log_prob", "bootstrap", "train"]

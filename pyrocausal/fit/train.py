@@ -3,15 +3,15 @@
 The likelihood of a fully observed SCM is a sum over sites, so one loop trains every mechanism as if alone: each
 keeps the averaged weights that were best on the held-out rows, and stops when it no longer improves.
 
-The parameters may carry a leading axis of replicas (`refit`): then every replica is trained on its own resample of
-the rows, all of them in the same tensor operations.
+The parameters may carry a leading axis of replicas (see `pyrocausal.fit.refit`): then every replica is trained on
+its own resample of the rows, all of them in the same tensor operations.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import pandas as pd
 import torch
@@ -25,6 +25,7 @@ from pyrocausal.fit.likelihood import Inputs, SiteScores, families, learn_scales
 from pyrocausal.fit.options import FitOptions, History
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
+from pyrocausal.mechanisms.base import Mechanism, only
 from pyrocausal.units import Program
 from pyrocausal.world import Values
 
@@ -49,41 +50,12 @@ def train(
         inputs = Inputs.of(program, structure, data)
         refuse_unseen_parameters(scores(_rows(data, training[:2]), list(data)), program)
         loop = Loop(scores, inputs, data, training, held, dict(program.named_parameters()), options)
-        _drive(loop, data, options)
+        drive(loop, data, options)
         loop.finish()
     finally:
         program.eval()
         program.zero_grad()
     return loop.history()
-
-
-def refit(
-    program: Program,
-    structure: Structure,
-    intervention: Intervention,
-    data: Values,
-    options: FitOptions,
-    replicas: int,
-) -> dict[str, Tensor]:
-    """Parameters `(replicas, *shape)` of as many refits, each on a bootstrap resample of the rows.
-
-    Every replica starts from fresh noise around the program's initial weights in the fitted scales and is judged on
-    its out-of-bag rows. The program's own parameters are left alone.
-    """
-    n = len(next(iter(data.values())))
-    generator = torch.Generator().manual_seed(options.seed)
-    rows = torch.randint(n, (replicas, n), generator=generator)
-    weights = torch.ones(replicas, n).scatter_(1, rows, 0.0)
-    scores = SiteScores(program, structure, intervention)
-    inputs = Inputs.of(program, structure, data)
-    start = {
-        name: p.detach().expand(replicas, *p.shape).clone().requires_grad_(p.requires_grad)
-        for name, p in program.named_parameters()
-    }
-    loop = Loop(scores, inputs, data, rows, torch.arange(n), start, options, weights=weights)
-    _drive(loop, data, options)
-    loop.finish()
-    return loop.parameters
 
 
 class Loop:
@@ -93,6 +65,7 @@ class Loop:
         rows: training rows `(n,)`, or `(replicas, n)`.
         held: held-out rows; `weights` `(replicas, held)` says which count for which replica.
         parameters: leaves by name, each with a leading axis of replicas if `rows` has one.
+        sites: whose mechanisms to train; default all.
     """
 
     def __init__(
@@ -106,6 +79,7 @@ class Loop:
         options: FitOptions,
         *,
         weights: Tensor | None = None,
+        sites: Collection[str] | None = None,
     ):
         self.scores, self.inputs, self.data = scores, inputs, data
         self.rows, self.held, self.weights = rows, held, weights
@@ -114,7 +88,7 @@ class Loop:
         self.steps, self.batch = options.sized(rows.shape[-1])
         self.every = max(1, self.steps // EVALUATIONS)
         self.step = 0
-        self.groups = families(self._sample_scores(), parameters)
+        self.groups = families(self._sample_scores(data if sites is None else sites), parameters)
         self.active = {i for i, _ in enumerate(self.groups)}
         self.average = {name: p.detach().clone() for name, p in parameters.items()}
         self.best = {name: p.detach().clone() for name, p in parameters.items()}
@@ -122,6 +96,7 @@ class Loop:
         self.best_step = [0 for _ in self.groups]
         self.curves: dict[int, dict[str, float]] = {}
         self.optimizer = self._optimizer()
+        self.may_rest = self._check_rest()
 
     # ---- one step
 
@@ -145,8 +120,8 @@ class Loop:
     def _objective(self, parameters: Mapping[str, Tensor], batch: Values) -> Tensor:
         """Mean negative log-likelihood of the active sites, plus their mechanisms' penalties."""
         active = self._active_sites()
-        used = dict.fromkeys(m for site, m in self.inputs.mechanisms.items() if site in active)
-        with self._at(parameters):
+        used = self._mechanisms(active)
+        with self._at(parameters), self._working(active):
             scores = self.scores(batch, active)
             penalty = sum((m.penalty() for m in used), start=torch.zeros(()))
         return penalty - torch.stack([scores[site].mean() for site in sorted(active)]).sum()
@@ -163,7 +138,8 @@ class Loop:
     def evaluate(self) -> float:
         """Held-out likelihood of the averaged weights; each group keeps its best, and stops when it is stale."""
         scores = self._held_scores(self.average)
-        self.curves[self.step] = {site: float(-score.mean()) for site, score in scores.items()}
+        before = self.curves.get(max(self.curves, default=0), {})
+        self.curves[self.step] = {**before, **{site: float(-score.mean()) for site, score in scores.items()}}
         for i in sorted(self.active):
             sites, names = self.groups[i]
             score = -torch.stack([scores[site] for site in sorted(sites)]).sum(0)
@@ -183,12 +159,12 @@ class Loop:
         """Mean held-out score of every site, `()` or `(replicas,)`; without held-out rows, the step's own number."""
         if not len(self.held):
             ahead = torch.full(self._replica_shape, float(self.step))
-            return {site: ahead for sites, _ in self.groups for site in sites}
-        sites = {site for group in self.groups for site in group[0]}
-        batch = _rows(self.data, self.held)
-        if not self.replicated:
-            return {k: s.mean() for k, s in self.scores(batch, sites, parameters).items()}
-        found = torch.vmap(lambda p: self.scores(batch, sites, p))(dict(parameters))
+            return dict.fromkeys(self.trained, ahead)
+        sites, batch = self._active_sites() or self.trained, _rows(self.data, self.held)
+        with self._working(sites):
+            if not self.replicated:
+                return {k: s.mean() for k, s in self.scores(batch, sites, parameters).items()}
+            found = torch.vmap(lambda p: self.scores(batch, sites, p))(dict(parameters))
         assert self.weights is not None
         return {k: (s * self.weights).sum(-1) / self.weights.sum(-1) for k, s in found.items()}
 
@@ -209,7 +185,7 @@ class Loop:
         found = {}
         with self._at(parameters):
             for mechanism, sites, x, features in self.inputs.each(self.data):
-                if len(sites) == 1:  # a shared mechanism has no one mean to match
+                if len(sites) == 1 and sites[0] in self.trained:  # a shared mechanism has no one mean to match
                     values = mechanism.match_means(x[rows], features[rows])
                     found |= {f"{paths[id(mechanism)]}.{name}": value for name, value in values.items()}
         return found
@@ -225,6 +201,28 @@ class Loop:
 
     # ---- pieces
 
+    def _mechanisms(self, sites: Collection[str]) -> dict[Mechanism, None]:
+        return dict.fromkeys(m for site, m in self.inputs.mechanisms.items() if site in sites)
+
+    def _working(self, sites: Collection[str]) -> AbstractContextManager[None]:
+        """Mechanisms of other sites rest, unless the program looks at their distributions itself."""
+        return only(self._mechanisms(sites), self.may_rest)
+
+    @torch.no_grad()
+    def _check_rest(self) -> set[Mechanism]:
+        """The mechanisms, if the scores of each site are the same while all others rest."""
+        batch = _rows(self.data, self.held[:2] if len(self.held) else self.rows.flatten()[:2])
+        sites = self.inputs.mechanisms
+        full = self.scores(batch, sites)
+        try:
+            for site, mechanism in sites.items():
+                with only({mechanism}, sites.values()):
+                    if not torch.equal(self.scores(batch, {site})[site], full[site]):
+                        return set()
+        except Exception:  # whatever a program does with a distribution of which nothing may be asked
+            return set()
+        return set(sites.values())
+
     @property
     def _replica_shape(self) -> tuple[int, ...]:
         return self.rows.shape[:-1]
@@ -235,16 +233,19 @@ class Loop:
     def _arguments(self) -> dict[str, Tensor]:
         return self.parameters if self.replicated else {}
 
-    def _at(self, parameters: Mapping[str, Tensor]):  # type: ignore[no-untyped-def]
+    def _at(self, parameters: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         return _reparametrize_module(self.scores.program, dict(parameters)) if parameters else nullcontext()
+
+    @property
+    def trained(self) -> set[str]:
+        return {site for sites, _ in self.groups for site in sites}
 
     def _active_sites(self) -> set[str]:
         return {site for i in self.active for site in self.groups[i][0]}
 
-    def _sample_scores(self) -> Values:
+    def _sample_scores(self, sites: Collection[str]) -> Values:
         """Scores of two rows, to see which parameters each site uses."""
         batch = _rows(self.data, self.rows[..., :2])
-        sites = list(self.data)
         if not self.replicated:
             return self.scores(batch, sites)
         return torch.vmap(lambda p, b: self.scores(b, sites, p))(self.parameters, batch)
@@ -283,7 +284,7 @@ class Loop:
         )
 
 
-def _drive(loop: Loop, data: Values, options: FitOptions) -> None:
+def drive(loop: Loop, data: Values, options: FitOptions) -> None:
     """Run a loop to its end, with a progress bar and, if asked for, checkpoints."""
     mark = checkpoint.fingerprint(data, options) if options.checkpoint else None
     if options.checkpoint and mark:

@@ -1,13 +1,13 @@
 """Graphs as text: ``age -> quit -> gain; age <-> gain; u [latent]``, read and written.
 
-============  =====================================================
-``a -> b``    an edge; ``b <- a`` is the same one
-``a <-> b``   a bidirected edge: a and b share a hidden cause
-``a``         a node, perhaps without edges
+==============  =====================================================
+``a -> b``      an edge; ``b <- a`` is the same one
+``a <-> b``     a bidirected edge: a and b share a hidden cause
+``a``           a node, perhaps without edges
 ``u [latent]``  u is not observed
-``x [do]``    x is set from outside; as ``CausalGraph.do`` records it
-``a -/> x``   an edge that an intervention cut; ``a </> x`` a bidirected one
-============  =====================================================
+``x [do]``      x is set from outside; as ``CausalGraph.do`` records it
+``a -/> x``     an edge that an intervention cut; ``a </> x`` a bidirected one
+==============  =====================================================
 
 Statements end at ``;`` or at the end of a line, ``#`` starts a comment, and a name that is no Python
 identifier stands in backticks, a backtick inside it doubled: ```smoking years` -> gain``.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -63,6 +66,7 @@ class Mechanism(nn.Module):
     """
 
     levels: tuple[Any, ...] | None = None
+    idle: bool = False  # while its distribution is not looked at: see `only`
     num_features: int
     continuous: tuple[bool, ...]  # which features are numbers in natural units, rather than 0/1 indicators
 
@@ -102,6 +106,8 @@ class Mechanism(nn.Module):
         return self.blocks is not None
 
     def forward(self, *parents: Any) -> Distribution:
+        if self.idle:
+            return _Unused()
         values = [torch.as_tensor(parent) for parent in parents]
         if self.blocks is None:
             self._build([block_of(value) for value in values])
@@ -161,6 +167,33 @@ def mechanism_of(distribution: Any) -> tuple[Mechanism, Tensor] | None:
             return distribution.mechanism, distribution.features
         distribution = getattr(distribution, "base_dist", None)
     return None
+
+
+@contextmanager
+def only(active: Collection[Mechanism], among: Iterable[Mechanism]) -> Iterator[None]:
+    """Within, the other mechanisms do no work: for passes in which their sites are given and not scored."""
+    rest = [mechanism for mechanism in among if mechanism not in active]
+    for mechanism in rest:
+        mechanism.idle = True
+    try:
+        yield
+    finally:
+        for mechanism in rest:
+            mechanism.idle = False
+
+
+class _Unused(TorchDistribution):
+    """What an idle mechanism returns: a distribution of which nothing may be asked."""
+
+    arg_constraints: dict[str, Any] = {}
+
+    def __init__(self) -> None:
+        super().__init__(validate_args=False)
+
+    def to_event(self, *args: Any) -> _Unused:
+        return self
+
+    mask = expand = expand_by = to_event
 
 
 class Standardise(nn.Module):

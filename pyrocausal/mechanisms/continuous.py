@@ -6,8 +6,8 @@ A variable x with parents' features f is modelled as
 
 where T and T_f are fixed, standardising power transforms (:class:`PowerScale`) and Q increases strictly in u,
 so that the noise of an observed unit is exactly ``pull(x) = Q^{-1}(T(x) | h)``. Q is a monotone
-rational-quadratic spline in u (:class:`QuantileSpline`). Its median is ``linear(h) + location(h)``, and its
-slope, at the knots and on average over the bins, is
+rational-quadratic spline in u (:class:`QuantileSpline`). Its median is ``linear(h) + quadratic(h) +
+location(h)``, and its slope, at the knots and on average over the bins, is
 
 .. math:: \log \frac{dQ}{du}(u \mid h) = s + \theta(u) + \delta_0(h)
           + \sum_{j=1}^{J} \delta_j(h) \, \frac{\cos(j \pi p(u))}{j},
@@ -15,7 +15,9 @@ slope, at the knots and on average over the bins, is
 with p(u) in [0, 1] the place of u in the spline's box: a scale and a shape shared by all parents' values, a
 scale that depends on them, and a smooth change of the shape with them. ``location`` and ``form``, which gives
 the deltas, are two small networks that start as 0, under priors that shrink the form much more than the
-location: with few rows the model stays near a regression with one shape of noise.
+location: with few rows the model stays near a regression with one shape of noise. The linear term starts at
+least squares. The quadratic one is least squares too and stays so; it is 0 unless it halves the residuals'
+variance, because a quadratic that fits only a little better goes astray where the parents' values are new.
 """
 
 import math
@@ -34,6 +36,7 @@ __all__ = ["ContinuousHead", "PowerScale", "QuantileSpline"]
 _EXPONENTS = (-1.0, -0.5, 0.001, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.999, 2.5, 3.0)
 _LIKELIHOOD_GAIN = 4.0  # what a power other than 1 must gain, in nats over all rows, to be chosen
 _MAX_ROWS = 5000  # rows used to choose the power
+_MARGIN = 1.0  # standard deviations beyond the training range at which the networks' inputs are held
 
 
 def _branch(value: Tensor, power: Tensor) -> Tensor:
@@ -161,11 +164,10 @@ def _ones(n: int) -> Tensor:
     return torch.ones(n, 1, dtype=torch.float64)
 
 
-def _polynomial(h: Tensor, cross_limit: int = 12) -> Tensor:
+def _polynomial(h: Tensor) -> Tensor:
     """1, h, its squares (with the products, if the columns are few) and its cubes, for a quick regression."""
     h = h.double().clamp(-4, 4)
-    d = h.shape[-1]
-    i, j = torch.triu_indices(d, d) if d <= cross_limit else torch.arange(d).expand(2, d)
+    i, j = _pairs(h.shape[-1])
     return torch.cat([_ones(len(h)), h, h[:, i] * h[:, j], h**3], dim=1)
 
 
@@ -304,7 +306,7 @@ class ContinuousHead(nn.Module):
         bins: int = 8,
         bound: float = 3.0,
         shapes: int = 6,
-        shrinkage: tuple[float, float] = (0.02, 0.2),
+        shrinkage: tuple[float, float] = (0.02, 0.1),
     ) -> None:
         super().__init__()
         self.num_features, self.bins, self.bound, self.shrinkage = num_features, bins, bound, shrinkage
@@ -318,6 +320,8 @@ class ContinuousHead(nn.Module):
         self.register_buffer("basis", _cosines(shapes, bins), persistent=False)
         self.output_scale, self.input_scale = PowerScale(), PowerScale(num_features)
         self.linear = nn.Linear(num_features, 1) if num_features else None
+        self.register_buffer("pairs", _pairs(num_features), persistent=False)
+        self.register_buffer("quadratic", torch.zeros(self.pairs.shape[1]))
         self.centre = nn.Parameter(torch.zeros(()))
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.shape = nn.Parameter(torch.zeros(2 * bins + 1))
@@ -355,7 +359,8 @@ class ContinuousHead(nn.Module):
         if self.num_features:
             inside = h.clamp(self.feature_range[0], self.feature_range[1])
             delta = self.form(inside)
-            centre = centre + (self.linear(h) + self.location(inside))[..., 0]
+            products = inside[..., self.pairs[0]] * inside[..., self.pairs[1]]
+            centre = centre + (self.linear(h) + self.location(inside))[..., 0] + products @ self.quadratic
             log_scale = log_scale + _bounded(delta[..., :1], 6.0)
             shape = shape + delta[..., 1:] @ self.basis
         slopes = torch.exp(log_scale + _bounded(shape, 4.6)) + self.floor
@@ -371,19 +376,35 @@ class ContinuousHead(nn.Module):
                 self.input_scale.fit_linear(values.mean(), 0.5, column)
         h = self.input_scale(features)
         if self.num_features:
-            self.feature_range.copy_(torch.stack((h.amin(0), h.amax(0))))
+            self.feature_range.copy_(torch.stack((h.amin(0) - _MARGIN, h.amax(0) + _MARGIN)))
         return h
 
     def _start_at_least_squares(self, z: Tensor, h: Tensor) -> None:
-        """Start at the (barely ridged) regression of z on h, with the scale of its residuals."""
-        design = torch.cat([_ones(len(z)), h.double()], dim=1)
-        ridge = 1e-6 * len(z) * torch.eye(design.shape[1], dtype=torch.float64)
-        weights = torch.linalg.solve(design.T @ design + ridge, design.T @ z)
+        """Start at the regression of z on h (and its products, if they pay), with its residuals' scale."""
+        d = self.num_features
+        products = h[:, self.pairs[0]] * h[:, self.pairs[1]]
+        straight, curved = _least_squares(z, h), _least_squares(z, torch.cat([h, products], dim=1))
+        pays = 0.5 * len(z) * torch.log(straight[1] / curved[1]) > products.shape[1] * math.log(len(z))
+        weights, variance = curved if pays and straight[1] > 2 * curved[1] else straight
         self.centre.copy_(weights[0])
-        if self.linear is not None:
-            self.linear.weight.copy_(weights[None, 1:])
+        if d:
+            self.linear.weight.copy_(weights[None, 1 : d + 1])
             self.linear.bias.zero_()
-        self.log_scale.copy_((z - design @ weights).std().clamp_min(1e-3).log())
+        self.quadratic.copy_(weights[d + 1 :] if len(weights) > d + 1 else torch.zeros_like(self.quadratic))
+        self.log_scale.copy_(0.5 * variance.clamp_min(1e-6).log())
+
+
+def _least_squares(z: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """The barely ridged regression of z on 1 and the columns: its weights, and the residuals' variance."""
+    design = torch.cat([_ones(len(z)), columns.double()], dim=1)
+    ridge = 1e-6 * len(z) * torch.eye(design.shape[1], dtype=torch.float64)
+    weights = torch.linalg.solve(design.T @ design + ridge, design.T @ z)
+    return weights, (z - design @ weights).var()
+
+
+def _pairs(d: int, limit: int = 12) -> Tensor:
+    """Which of d features to multiply: every pair, or only each with itself if they are many."""
+    return torch.triu_indices(d, d) if d <= limit else torch.arange(d).expand(2, d)
 
 
 def _cosines(count: int, bins: int) -> Tensor:

@@ -1,12 +1,13 @@
 """Normalising flows: any density, and an exact noise for every value.
 
-All are written from noise to value, `x = T(u)` with `u` standard normal, and hold the inverse of a zuko transform that
-is cheap from value to noise, the direction of training and of abduction.
+All are written from noise to value, `x = T(u)` with `u` standard normal, and hold the inverse of a zuko
+transform that is cheap from value to noise, the direction of training and of abduction.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -33,7 +34,7 @@ REACH = 10.0
 
 
 def spline(parameters: Tensor, bins: int) -> MonotonicRQSTransform:
-    """The spline with unconstrained widths, heights and slopes `(..., 3 * bins - 1)`; all zero is the identity."""
+    """The spline of unconstrained widths, heights and slopes `(..., 3 * bins - 1)`; zeros: the identity."""
     widths, heights, slopes = parameters.tensor_split((bins, 2 * bins), -1)
     return MonotonicRQSTransform(widths, heights, slopes, bound=BOUND)
 
@@ -43,10 +44,10 @@ class Spline(LinearStart):
 
     .. math:: x = c + s\,(\mu(f) + \sigma(f)\, S_f^{-1}(u)), \qquad u \sim N(0, 1)
 
-    in units of a linear fit's residuals (:math:`c, s`, learned once). :math:`\mu` has a linear part that starts at least
-    squares; a network gives the rest of :math:`\mu`, :math:`\log \sigma` and the spline :math:`S_f`, monotone with
-    `bins` pieces on [-5, 5] and the identity beyond: the tails are linear, the inverse is exact. Training starts from
-    the linear-Gaussian fit.
+    in units of a linear fit's residuals (:math:`c, s`, learned once). :math:`\mu` has a linear part that
+    starts at least squares; a network gives the rest of :math:`\mu`, :math:`\log \sigma` and the spline
+    :math:`S_f`, monotone with `bins` pieces on [-5, 5] and the identity beyond: the tails are linear, the
+    inverse is exact. Training starts from the linear-Gaussian fit.
 
     Args:
         bins: the number of pieces.
@@ -61,6 +62,9 @@ class Spline(LinearStart):
         >>> density.log_prob(torch.tensor(0.0))                   # before any training: standard normal
         tensor(-0.9189, grad_fn=...)
     """
+
+    zero: Tensor
+    one: Tensor
 
     def __init__(self, bins: int = 8, hidden: tuple[int, ...] = (64, 64)) -> None:
         super().__init__(hidden)
@@ -80,7 +84,11 @@ class Spline(LinearStart):
 
 
 class _VectorFlow(LinearStart):
-    """What flows for vectors share: a linear start, then layers in which coordinates depend on those before them."""
+    """What flows for vectors share: a linear start, then layers that relate the coordinates."""
+
+    dim: int
+    zero: Tensor
+    one: Tensor
 
     def __init__(self, dim: int, transforms: int, bins: int, hidden: tuple[int, ...]) -> None:
         super().__init__(hidden=(), dim=dim)
@@ -93,10 +101,8 @@ class _VectorFlow(LinearStart):
         self.outputs = dim
         self.transforms, self.bins, self.widths = transforms, bins, tuple(hidden)
 
-    dim: int
-
     def ranks(self, layer: int) -> Tensor:
-        """For each coordinate its rank in a layer (0 is next to the value): it depends on those of lower rank."""
+        """Each coordinate's rank: it depends on those of lower rank. Layer 0 is next to the value."""
         raise NotImplementedError
 
     def build(self) -> None:
@@ -115,8 +121,8 @@ class _VectorFlow(LinearStart):
             hidden_features=self.widths,
             activation=nn.SiLU,
         )
-        nn.init.zeros_(layer.hyper[-1].weight)
-        nn.init.zeros_(layer.hyper[-1].bias)
+        nn.init.zeros_(_last(layer).weight)
+        nn.init.zeros_(_last(layer).bias)
         return layer
 
     def _univariate(self, shift: Tensor, log_scale: Tensor, shape: Tensor | None = None) -> Transform:
@@ -133,7 +139,7 @@ class _VectorFlow(LinearStart):
         return dist.TransformedDistribution(base, steps)
 
     def penalty(self) -> Tensor | float:
-        return sum((shrinkage(layer.hyper[-1], self.predictor.per_row) for layer in self.layers), 0.0)
+        return sum((shrinkage(_last(layer), self.predictor.per_row) for layer in self.layers), 0.0)
 
 
 class Autoregressive(_VectorFlow):
@@ -141,10 +147,10 @@ class Autoregressive(_VectorFlow):
 
     .. math:: x = c + W f + s\,T_f(u), \qquad u_i = S_i(r_i;\, r_{<i}, f)
 
-    in units of a linear fit's residuals, per coordinate. Each of the `transforms` layers takes :math:`r_i` to
-    :math:`u_i` by a shift and a scale (Papamakarios et al.) and, with `bins`, then by a spline (Durkan et al.), whose
-    parameters a masked network gives; every other layer takes the coordinates in reverse. Noise and density take one
-    pass of the network a layer, a value from its noise `dim` passes.
+    in units of a linear fit's residuals, per coordinate. Each of the `transforms` layers takes :math:`r_i`
+    to :math:`u_i` by a shift and a scale (Papamakarios et al.) and, with `bins`, then by a spline (Durkan et
+    al.), whose parameters a masked network gives; every other layer takes the coordinates in reverse. Noise
+    and density take one pass of the network a layer, a value from its noise `dim` passes.
 
     Args:
         dim: the length of the vector.
@@ -175,10 +181,11 @@ class Autoregressive(_VectorFlow):
 class Coupling(_VectorFlow):
     r"""A vector of any conditional density: a coupling flow, fast both ways.
 
-    As `Autoregressive`, but in each layer the coordinates fall into two groups: those of the second depend on those of
-    the first and on the parents, those of the first on the parents only. A value from its noise takes two passes of
-    the network a layer, whatever `dim`. The groups come from the binary digits of the coordinates' positions, each
-    split used both ways, so that :math:`2 \lceil \log_2 dim \rceil` layers relate every pair directly.
+    As `Autoregressive`, but in each layer the coordinates fall into two groups: those of the second depend
+    on those of the first and on the parents, those of the first on the parents only. A value from its noise
+    takes two passes of the network a layer, whatever `dim`. The groups come from the binary digits of the
+    coordinates' positions, each split used both ways, so that :math:`2 \lceil \log_2 dim \rceil` layers
+    relate every pair directly.
 
     Args:
         dim: the length of the vector.
@@ -213,11 +220,16 @@ def _standard_normal(module: nn.Module, *shape: int) -> None:
     module.register_buffer("one", torch.ones(shape), persistent=False)
 
 
+def _last(layer: Any) -> nn.Linear:
+    return layer.hyper[-1]
+
+
 def _safe(transform: AutoregressiveTransform) -> AutoregressiveTransform:
     """The transform with its network bounded in the tails, and its latest answer kept.
 
-    Far from the data a network runs away, and a value's rounding error with it: it sees coordinates up to `REACH` sd.
-    A density asks for the noise, then for the Jacobian there: one pass of the network serves both.
+    Far from the data a network runs away, and a value's rounding error with it: it sees coordinates up to
+    `REACH` sd. A density asks for the noise, then for the Jacobian there: one pass of the network serves
+    both.
     """
     network = transform.meta
     last: list[tuple[Tensor, Transform]] = []

@@ -1,4 +1,4 @@
-"""Network heads for a scalar: one family each, with parameters from the parents by a linear part and a network."""
+"""Network heads for a scalar: a family each, whose parameters are a linear part plus a network."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ RATE_RANGE = 20.0
 class Normal(LinearStart):
     r"""A Gaussian number whose location and sd are networks of the parents.
 
-    .. math:: x \sim N(c + s\,\mu(f),\; s\,\sigma(f)), \qquad \sigma = \epsilon + (1 - \epsilon) e^{\lambda(f)}
+    .. math:: x \sim N(c + s\,\mu(f),\, s\,\sigma(f)), \quad \sigma = \epsilon + (1 - \epsilon) e^{\lambda(f)}
 
-    in units of a linear fit's residuals (:math:`c, s`, learned once). :math:`\mu` has a linear part, which starts at
-    least squares and alone goes on beyond the training data; :math:`\sigma` stays above :math:`\epsilon = 0.001`.
+    in units of a linear fit's residuals (:math:`c, s`, learned once). :math:`\mu` has a linear part, which
+    starts at least squares and alone goes on beyond the training data; :math:`\sigma` stays above
+    :math:`\epsilon = 0.001`.
 
     Args:
         hidden: the sizes of the network's hidden layers.
@@ -145,9 +146,9 @@ class NegativeBinomial(_Count):
 
     .. math:: E[x \mid f] = \mu = m\, e^{b + W z + g(z)}, \qquad \mathrm{Var}[x \mid f] = \mu + \mu^2 / r(f)
 
-    with the mean count :math:`m`, learned once, and a network for :math:`\log r = 8 \tanh(\cdot / 8)`: at the largest
-    r, 3000, counts up to some hundreds are as good as Poisson. The exponent is held within ±20. Training starts from
-    negative binomial regression.
+    with the mean count :math:`m`, learned once, and a network for :math:`\log r = 8 \tanh(\cdot / 8)`: at
+    the largest r, 3000, counts up to some hundreds are as good as Poisson. The exponent is held within ±20.
+    Training starts from negative binomial regression.
 
     Args:
         hidden: the sizes of the network's hidden layers.

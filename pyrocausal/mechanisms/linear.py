@@ -15,9 +15,10 @@ class Linear(LinearStart):
 
     .. math:: x \sim N(W f + b, \sigma^2) \qquad\text{or}\qquad x \sim N(W f + b, L L^\top)
 
-    with features :math:`f` (categorical parents one-hot), a constant :math:`\sigma`, and for vectors a full covariance
-    by its Cholesky factor :math:`L`: the parts of one variable share causes, and a diagonal covariance is among those.
-    Training starts at the maximum-likelihood solution: ordinary least squares and the residuals' covariance.
+    with features :math:`f` (categorical parents one-hot), a constant :math:`\sigma`, and for vectors a full
+    covariance by its Cholesky factor :math:`L`: the parts of one variable share causes, and a diagonal
+    covariance is among those. Training starts at the maximum-likelihood solution: ordinary least squares and
+    the residuals' covariance.
 
     Args:
         dim: the length of the vector, for a variable of shape `(dim,)`.
@@ -28,10 +29,12 @@ class Linear(LinearStart):
         >>> _ = rent(t[0])                                        # the first call builds it
         >>> rent.calibrate("rent", 900 + 12 * t + (t - 3.5) ** 2, t[:, None])
         >>> rent(torch.tensor(10.0))
-        Normal(loc: 1019.95..., scale: 0.98...)
+        Normal(loc: 1025.2..., scale: 4.58...)
         >>> rent.coefficients, rent.intercept
-        (tensor([11.9...]), tensor(900.33...))
+        (tensor([12.]), tensor(905.2500))
     """
+
+    places: Tensor
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__(hidden=(), dim=dim)

@@ -1,4 +1,4 @@
-"""From features to the parameters of a family: a linear part that starts at the best linear fit, plus a network."""
+"""From features to the parameters of a family: a linear part, begun at the best fit, and a network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.distributions import Distribution
 
 from .base import Mechanism, Standardise, perceptron
 
-#: Sd of the Gaussian prior on a network's last layer, whose outputs are in units of the fit (see `Predictor.penalty`).
+#: Sd of the Gaussian prior on a network's last layer, whose outputs are in units of the fit.
 PRIOR_SD = 1.0
 
-#: Sd of the prior on a linear start: weak enough to leave it at maximum likelihood, finite for separable data.
+#: Sd of the prior on a linear start: it stays at maximum likelihood, and finite for separable data.
 START_SD = 10.0
 
 #: The least sd of a continuous variable, as a fraction of the residuals' of the linear fit.
@@ -30,9 +30,10 @@ class Predictor(nn.Module):
 
     .. math:: \theta = b + (W z, 0) + g(\bar z), \qquad z = (features - mean) / sd
 
-    with a linear part :math:`W` for the first `linear` of the `outputs` and a network :math:`g` for all. Beyond the
-    range of the training data only the linear part goes on: the network sees :math:`\bar z`, which is z clamped to that
-    range. The last layer of the network starts at zero, so that training starts from the linear fit.
+    with a linear part :math:`W` for the first `linear` of the `outputs` and a network :math:`g` for all.
+    Beyond the range of the training data only the linear part goes on: the network sees :math:`\bar z`,
+    which is z clamped to that range. The last layer of the network starts at zero, so that training starts
+    from the linear fit.
 
     Args:
         continuous: for each feature, whether it is a number in natural units.
@@ -85,15 +86,16 @@ class Predictor(nn.Module):
         self.bias.copy_(bias)
 
     def penalty(self) -> Tensor | float:
-        r"""Minus the log of a prior N(0, `PRIOR_SD`²) on the network's last layer, per row of the training split.
+        r"""Minus the log of a prior N(0, `PRIOR_SD`²) on the network's last layer, per row of training.
 
-        It weighs as much as one row a weight: what a parent does beyond its linear effect must be borne out by data.
+        It weighs as much as one row a weight: what a parent does beyond its linear effect must be borne out
+        by data.
         """
         return 0.0 if self.network is None else shrinkage(self.network[-1], self.per_row)
 
 
 def shrinkage(last: nn.Module, per_row: Tensor) -> Tensor:
-    """Minus the log of a prior N(0, `PRIOR_SD`²) on a last layer's weights, up to a constant, per row of training."""
+    """Minus the log prior N(0, `PRIOR_SD`²) of a last layer's weights, up to a constant, per row."""
     assert isinstance(last, nn.Linear)
     return 0.5 * per_row * last.weight.square().sum() / PRIOR_SD**2
 
@@ -107,8 +109,8 @@ def _network(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequentia
 class Head(Mechanism):
     """A mechanism whose distribution is a family with parameters from a `Predictor`.
 
-    A subclass sets `outputs` and `linear` and says what the `family` is; its start is the maximum-likelihood linear
-    fit, unless it overrides `learn_scales` with something better.
+    A subclass sets `outputs` and `linear` and says what the `family` is; its start is the maximum-likelihood
+    linear fit, unless it overrides `learn_scales` with something better.
     """
 
     outputs: int = 1
@@ -126,7 +128,7 @@ class Head(Mechanism):
         raise NotImplementedError
 
     def base_rate(self, x: Tensor) -> Tensor:
-        """Parameters `(outputs,)` of a fit without features, in float64: where the search for a start starts."""
+        """Parameters `(outputs,)` of a fit without features, in float64: where the search begins."""
         return x.new_zeros(self.outputs)
 
     def distribution(self, features: Tensor) -> Distribution:
@@ -146,7 +148,7 @@ class Head(Mechanism):
 
 
 def least_squares(z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    r"""The weights `(d, p)` and intercept `(d,)` of the least-squares fit of x `(n, d)` on z `(n, p)`, in float64.
+    r"""The weights `(d, p)` and intercept `(d,)` of the least-squares fit of x `(n, d)` on z `(n, p)`.
 
     Of collinear columns (one-hot ones, say) the solution of least norm.
     """
@@ -160,7 +162,7 @@ def least_squares(z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 def maximum_likelihood(
     log_likelihood: Callable[[Tensor], Tensor], z: Tensor, bias: Tensor, linear: int
 ) -> tuple[Tensor, Tensor]:
-    r"""The linear part :math:`W` and bias :math:`b` that maximise the likelihood of parameters :math:`(W z, 0) + b`.
+    r"""The :math:`W` and :math:`b` that maximise the likelihood of parameters :math:`(W z, 0) + b`.
 
     Args:
         log_likelihood: of all rows, from their parameters `(n, outputs)`.
@@ -199,9 +201,9 @@ class LinearStart(Head):
 
     .. math:: x = c + s\, r
 
-    where :math:`s` is the sd of the residuals of the least-squares fit of x on the features, and :math:`c` the mean
-    of x; both are learned once. The family is that of r, whose location is the first of the parameters (the first
-    `dim`, for a vector): it starts at the linear fit, with sd 1.
+    where :math:`s` is the sd of the residuals of the least-squares fit of x on the features, and :math:`c`
+    the mean of x; both are learned once. The family is that of r, whose location is the first of the
+    parameters (the first `dim`, for a vector): it starts at the linear fit, with sd 1.
     """
 
     centre: Tensor
@@ -242,7 +244,7 @@ class LinearStart(Head):
 
 
 def _residual_scale(x: Tensor, residual: Tensor) -> Tensor:
-    """The residuals' sd; where there are none to speak of, a ten-thousandth of the sd of x (or 1, if that is 0)."""
+    """The residuals' sd; if there are none to speak of, a ten-thousandth of the sd of x (1, if that is 0)."""
     least = 1e-4 * x.std(0, correction=0)
     sd = torch.maximum(residual.square().mean(0).sqrt(), least)
     return torch.where(sd > 0, sd, torch.ones_like(sd))

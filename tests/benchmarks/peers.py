@@ -90,12 +90,12 @@ class PyroCausal:
 @contextmanager
 def numpy_seed(seed: int) -> Iterator[None]:
     """DoWhy draws from numpy's global generator: seed it, and leave it as it was."""
-    state = np.random.get_state()
-    np.random.seed(seed)
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
     try:
         yield
     finally:
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
 
 
 @dataclass

@@ -1,12 +1,13 @@
-"""What `fit` does to one mechanism, in a few lines, so that mechanisms can be tested before and without it."""
+"""What `fit` does to one mechanism, in a few lines: mechanisms are tested before and without it."""
 
 import math
 
 import pyro
 import torch
+from torch import Tensor
+
 from pyrocausal.exogenous import exogenous
 from pyrocausal.mechanisms.base import Mechanism, Origin, tag
-from torch import Tensor
 
 
 def column(value: Tensor, cardinality: int | None = None, latent: bool = False) -> tuple[Tensor, Origin]:
@@ -17,9 +18,11 @@ def column(value: Tensor, cardinality: int | None = None, latent: bool = False) 
 
 
 def set_up(mechanism: Mechanism, *parents: Tensor | tuple[Tensor, Origin]) -> tuple[Tensor, ...]:
-    """Builds the mechanism from one unit, as set-up does; returns the parents' values."""
+    """Builds the mechanism from one unit, seeded, as set-up does; returns the parents' values."""
     pairs = [parent if isinstance(parent, tuple) else column(parent) for parent in parents]
-    mechanism(*(tag(value[0], origin) for value, origin in pairs))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        mechanism(*(tag(value[0], origin) for value, origin in pairs))
     return tuple(value for value, _ in pairs)
 
 

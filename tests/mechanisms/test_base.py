@@ -6,6 +6,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+
 from pyrocausal import mechanisms as m
 from pyrocausal.errors import DataError, ProgramError
 from pyrocausal.mechanisms.base import Block, Origin, Standardise, block_of, mechanism_of, tag

@@ -1,4 +1,4 @@
-"""The default continuous mechanism: exactly invertible everywhere, the same under vmap, close to the truth."""
+"""The default continuous mechanism: exactly invertible, the same under vmap, and close to the truth."""
 
 import math
 
@@ -109,6 +109,15 @@ def test_the_start_is_least_squares():
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2000, 2, generator=generator)
     x = 3 + features @ torch.tensor([1.0, -2.0]) + 0.1 * torch.randn(2000, generator=generator)
+    head = ContinuousHead(2)
+    head.calibrate(x, features)
+    assert head(features).log_prob(x).mean() > -(0.5 * math.log(2 * math.pi * math.e) + math.log(0.1)) - 0.1
+
+
+def test_the_start_takes_a_quadratic_that_pays():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2000, 2, generator=generator)
+    x = features[:, 0] * features[:, 1] + 0.1 * torch.randn(2000, generator=generator)
     head = ContinuousHead(2)
     head.calibrate(x, features)
     assert head(features).log_prob(x).mean() > -(0.5 * math.log(2 * math.pi * math.e) + math.log(0.1)) - 0.1

@@ -5,6 +5,7 @@ import math
 import pyro.distributions as dist
 import pytest
 import torch
+
 from pyrocausal import mechanisms as m
 from pyrocausal.errors import ProgramError
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from pyrocausal import mechanisms as m
 
 from .fitting import calibrate, column, encode, fit, nll, round_trip
