@@ -7,8 +7,8 @@ from collections.abc import Iterable
 class PyrocausalError(Exception):
     """Base of every error that pyrocausal raises on purpose.
 
-    >>> print(PyrocausalError("`t` is not a variable", why="the program has no such site", fix="did you mean `x`?"))
-    `t` is not a variable. Why: the program has no such site. Fix: did you mean `x`?
+    >>> print(PyrocausalError("`t` is not a variable", why="no site has that name", fix="did you mean `x`?"))
+    `t` is not a variable. Why: no site has that name. Fix: did you mean `x`?
     """
 
     def __init__(self, what: str, why: str = "", fix: str = "") -> None:

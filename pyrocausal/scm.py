@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,15 +14,15 @@ from torch import Tensor, nn
 from pyrocausal import storage
 from pyrocausal.abduct import abduct, prior
 from pyrocausal.counterfactual import Worlds
-from pyrocausal.errors import EvidenceError, GraphError, InterventionError, ProgramError
-from pyrocausal.fit import FitOptions, History, log_prob, train
+from pyrocausal.errors import EvidenceError, FitError, GraphError, InterventionError, ProgramError
+from pyrocausal.fit import FitOptions, History, bootstrap, log_prob, train
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.discover import Structure, discover
 from pyrocausal.intervene import Earlier, Hard, Intervention, Policy, Shift, parse_actions
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.samples import Counterfactual, Noise, Samples
-from pyrocausal.table import read
+from pyrocausal.table import read, take_rows
 from pyrocausal.units import Program
 from pyrocausal.variables import Variable, check_names, column_of, table_column
 
@@ -94,7 +95,7 @@ class SCM:
 
     @property
     def graph(self) -> CausalGraph:
-        """The causal graph (of a submodel: mutilated)."""
+        """The causal graph; that of a submodel is mutilated."""
         return self._graph if self._graph is not None else self._model.graph
 
     @property
@@ -149,8 +150,8 @@ class SCM:
         Scales are learned from the training split, once (`reset=True` starts anew). Mechanisms are trained together and
         each keeps the averaged weights that were best on its own held-out likelihood.
 
-        Args: see `FitOptions`: epochs, batch_size, learning_rate, validation, patience, seed, device, progress,
-            checkpoint, reset.
+        The options (epochs, batch_size, learning_rate, validation, patience, averaging, seed, device, progress,
+        checkpoint, reset) are those of `pyrocausal.fit.FitOptions`.
 
         >>> import pyro, pyrocausal as pc, torch
         >>> from pyro.nn import PyroModule
@@ -175,6 +176,47 @@ class SCM:
             self._model.program, self._model.structure, self._intervention, table.values, settings
         )
         return self
+
+    def bootstrap(
+        self,
+        data: Any,
+        statistic: Callable[[SCM, Any], Any],
+        *,
+        replicas: int = 100,
+        only: Iterable[str] | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """What a statistic would have been on other samples: refits to resampled rows, run together as one batch.
+
+        Args:
+            data: what the SCM was fitted to.
+            statistic: a function of a refitted SCM and its resampled rows, giving a number or tensor.
+            replicas: how many refits.
+            only: variables whose mechanisms are refitted, if the statistic depends on no others; default all.
+            options: of `FitOptions`. Each refit starts anew and is judged on its out-of-bag rows.
+
+        Returns:
+            The statistic of every refit, `(replicas, ...)`; its quantiles are the percentile interval (Efron 1979).
+        """
+        settings = FitOptions.of(options)
+        if not isinstance(replicas, int) or replicas < 2:
+            raise FitError(f"replicas={replicas!r}", why="an interval needs at least two refits", fix="pass 100 or more")
+        sites = list(self._needed()) if only is None else list(only)
+        check_names(sites, self.variables, where="bootstrap(only=…)")
+        table = read(data, self.variables, where="bootstrap", need=self._needed())
+        twin = self._copy()
+        refits = bootstrap(
+            twin._model.program, twin._model.structure, table.values, settings, replicas=replicas, sites=sites
+        )
+        found = [torch.as_tensor(statistic(twin, take_rows(data, rows))) for rows in refits]
+        return torch.stack(found)
+
+    def _copy(self) -> SCM:
+        """The same (sub)model with parameters of its own."""
+        twin = copy.copy(self)
+        twin._model = copy.copy(self._model)
+        twin._model.program = copy.deepcopy(self._model.program)
+        return twin
 
     # ---- rung 2: doing
 

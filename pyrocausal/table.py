@@ -94,5 +94,8 @@ def _index(data: Any) -> pd.Index | None:
     return data.index if isinstance(data, Samples) else None
 
 
-def to_device(values: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: x.to(device) for name, x in values.items()}
+def take_rows(data: Any, rows: Tensor) -> Any:
+    """These rows of a DataFrame, or of every column of a mapping."""
+    if isinstance(data, pd.DataFrame):
+        return data.iloc[rows.numpy()]
+    return {name: column[rows] if isinstance(column, Tensor) else np.asarray(column)[rows.numpy()] for name, column in data.items()}

@@ -58,7 +58,7 @@ class Variable:
 
     @property
     def kind(self) -> str:
-        """continuous, binary, categorical, count, or vector: for reading and drawing."""
+        """In a word, for reading and drawing (continuous, binary, categorical, count or vector)."""
         if self.shape:
             return "vector"
         if not self.discrete:

@@ -1,8 +1,8 @@
 """What the documentation says runs, and shows what it says.
 
-Every ```python block of the README and of tutorials/*.md is run, those of a file one after the other in one namespace, in
-an empty folder. A block after the comment `<!-- not run -->` is left out. An expression whose line ends in a comment with
-`→ value` must show that value.
+Every ```python block of the README and of tutorials/*.md is run, those of a file one after the other in
+one namespace, in an empty folder. A block after the comment `<!-- not run -->` is left out. An expression
+whose line ends in a comment with `→ value` must show that value.
 """
 
 import ast

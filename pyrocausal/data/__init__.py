@@ -1,1 +1,6 @@
-"""Data to learn on: real data sets, and synthetic SCMs whose interventions and counterfactuals are known."""
+"""Data to learn and test on: real data sets, and synthetic SCMs whose true counterfactuals are known."""
+
+from pyrocausal.data.nhefs import nhefs
+from pyrocausal.data.synthetic import SYNTHETIC, Equation, KnownSCM
+
+__all__ = ["SYNTHETIC", "Equation", "KnownSCM", "nhefs"]

@@ -1,19 +1,21 @@
 r"""Distribution functions that torch lacks, with full relative accuracy in both tails.
 
-Each family is written in an unbounded coordinate y in which its density ``exp h(y)`` is smooth and falls off at least
-exponentially on both sides. A tail is then the integral
+Each family is written in an unbounded coordinate y in which its density ``exp h(y)`` is smooth and falls off
+at least exponentially on both sides. A tail is then the integral
 
 .. math:: \int_0^\infty e^{h(y \pm t)}\,dt
           = e^{h(y)}\, \ell \int_0^\infty e^{h(y \pm \ell \tau) - h(y)}\,d\tau
 
-with a decay length :math:`\ell` of the family, and a double exponential rule for the inner integral (Takahasi and Mori,
-1974): substitute :math:`\tau = \exp(s - e^{-s})` and sum over equally spaced s. The drop ``h(y + t) - h(y)`` is formed
-without cancellation, and the result stays on the log scale, so nothing underflows. The other tail is ``1 -`` this one.
+with a decay length :math:`\ell` of the family, and a double exponential rule for the inner integral (Takahasi
+and Mori, 1974): substitute :math:`\tau = \exp(s - e^{-s})` and sum over equally spaced s. The drop ``h(y + t)
+- h(y)`` is formed without cancellation, and the result stays on the log scale, so nothing underflows. The
+other tail is ``1 -`` this one.
 
-Everything is differentiable in y and in the parameters, and works in float64 whatever comes in. Measured against
-40-digit arithmetic (mpmath), the absolute error of both logarithms is below 1e-9 for Gamma concentrations 0.01 to 1e5,
-Beta concentrations 0.01 to 1e4, Student's df 0.1 to 1e6 and von Mises concentrations 0 to 1e4, at any depth of the
-tails; above, the cancellation of ``lgamma`` grows in proportion to the parameter.
+Everything is differentiable in y and in the parameters, and works in float64. Measured against 30-digit
+arithmetic (mpmath), the absolute error of both logarithms is at most 3e-10 for Gamma concentrations 0.01 to
+1e5, Beta 0.01 to 1e4 and Student's df 0.1 to 1e6, at any depth of the tails; beyond, the cancellation of
+``lgamma`` grows in proportion to the parameter. For von Mises it is 1e-9, except in the last part of the
+circle at high concentration, of probability below e^-1000, where it is 5e-5.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def gamma_tails(a: Tensor, y: Tensor) -> Tails:
     """Gamma with concentration `a` and rate 1, at ``x = exp(y)``."""
     a, y = torch.broadcast_tensors(a, y)
     x = torch.exp(y)
-    # for a < 1 the density in y is almost flat between log a and 0: the lower tail serves up to its edge at x = 1
+    # for a < 1 the density in y is almost flat between log a and 0: the lower tail serves up to its edge at x
+    # = 1
     lower = x < a.clamp(min=1)
     sign = torch.where(lower, -1.0, 1.0).to(y.dtype)
     length = _decay_length((sign * (x - a)).clamp(min=0), x.clamp(min=1e-300))
@@ -129,9 +132,9 @@ def log_cosh(y: Tensor) -> Tensor:
 
 
 def von_mises_log_density(kappa: Tensor, y: Tensor) -> Tensor:
-    """``h(y) = -2 kappa tanh^2(y) - log cosh(y) - log(pi i0e(kappa))``, of von Mises at the angle ``2 atan(sinh(y))``.
+    """``h(y) = -2 kappa tanh^2(y) - log cosh(y) - log(pi i0e(kappa))``, of von Mises at ``2 atan(sinh(y))``.
 
-    There ``cos(angle) = 1 - 2 tanh^2(y)``.
+    The cosine of that angle is ``1 - 2 tanh^2(y)``.
     """
     log_norm = math.log(math.pi) + torch.log(torch.special.i0e(kappa))
     return -2 * kappa * torch.tanh(y) ** 2 - log_cosh(y) - log_norm
@@ -158,19 +161,19 @@ def von_mises_tails(kappa: Tensor, y: Tensor) -> Tails:
 
 
 def poisson_tails(rate: Tensor, k: Tensor) -> Tails:
-    """Poisson at ``k >= 0``: ``P(X > k)`` is the distribution function of Gamma(k + 1) at the rate."""
+    """Poisson at ``k >= 0``: ``P(X > k)`` is that of Gamma(k + 1) below the rate."""
     log_sf, log_cdf = gamma_tails(k + 1, torch.log(rate))
     return log_cdf, log_sf
 
 
 def binomial_tails(n: Tensor, logits: Tensor, k: Tensor) -> Tails:
-    """Binomial at ``0 <= k < n``: ``P(X > k)`` is the distribution function of Beta(k + 1, n - k) at the probability."""
+    """Binomial at ``0 <= k < n``: ``P(X > k)`` is that of Beta(k + 1, n - k) below the probability."""
     log_sf, log_cdf = beta_tails(k + 1, n - k, logits)
     return log_cdf, log_sf
 
 
 def negative_binomial_tails(r: Tensor, logits: Tensor, k: Tensor) -> Tails:
-    """Successes before `r` failures, at ``k >= 0``: ``P(X > k)`` is that of Beta(k + 1, r) at the probability."""
+    """Successes before `r` failures, at ``k >= 0``: ``P(X > k)`` is that of Beta(k + 1, r) below it."""
     log_sf, log_cdf = beta_tails(k + 1, r, logits)
     return log_cdf, log_sf
 

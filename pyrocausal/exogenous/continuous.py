@@ -64,7 +64,7 @@ def exponential(d: td.Exponential) -> Exogenous:
 
 @exogenous.register(td.Weibull)
 def weibull(d: td.Weibull) -> Exogenous:
-    """``log x = log scale - u / concentration``, Gumbel u: no power of a noise that could under- or overflow."""
+    """``log x = log scale - u / concentration``, Gumbel u: no power that could under- or overflow."""
     return _exponentiated("gumbel", d, torch.log(d.scale), -d.concentration.reciprocal())
 
 
@@ -161,7 +161,10 @@ def soft_laplace(d: dist.SoftLaplace) -> Exogenous:
     def pull(x: Tensor, v: Tensor | None) -> Tensor:
         z = (x - loc) / scale
         far = torch.exp(-z.abs()).clamp(min=torch.finfo(z.dtype).tiny)
-        log_near, log_far = torch.log(0.5 * math.pi - torch.atan(far)), torch.log(torch.atan(far) / far) - z.abs()
+        log_near, log_far = (
+            torch.log(0.5 * math.pi - torch.atan(far)),
+            torch.log(torch.atan(far) / far) - z.abs(),
+        )
         return torch.sign(z) * (log_near - log_far)
 
     return Exogenous(Law("logistic", unit_shape(d)), push, pull)
@@ -169,7 +172,7 @@ def soft_laplace(d: dist.SoftLaplace) -> Exogenous:
 
 @exogenous.register(td.ContinuousBernoulli)
 def continuous_bernoulli(d: td.ContinuousBernoulli) -> Exogenous:
-    """The exponential with rate ``-logit`` cut to [0, 1]: ``x = (softplus(u + l) - softplus(u)) / l``, logistic u."""
+    """An exponential cut to [0, 1]: ``x = (softplus(u + l) - softplus(u)) / l``, l the logit, logistic u."""
     logits = log_odds(d)
     # at l = 0 it is uniform; a tiny l is indistinguishable from that, and divides safely
     tiny = torch.finfo(logits.dtype).eps

@@ -1,12 +1,14 @@
 """Counts: logistic noise, monotone, through log tails that are computed rather than tabulated.
 
-The coupling is that of `discrete`: ``x`` is the smallest k with ``G(k) = log F(k) - log S(k) > u``. `push` finds it by
-fixing the binary digits of x from the highest down; `pull` draws u in the cell ``[G(x-1), G(x))`` of the very same G,
-so that ``push(pull(x)) == x`` in every tail. Counts reach 2^24 in float32 and 2^31 in float64.
+The coupling is that of `discrete`: ``x`` is the smallest k with ``G(k) = log F(k) - log S(k) > u``. `push`
+finds it by fixing the binary digits of x from the highest down; `pull` draws u in the cell ``[G(x-1), G(x))``
+of the very same G, so that ``push(pull(x)) == x`` in every tail. Counts reach 2^24 in float32 and 2^31 in
+float64.
 
-One limit is the noise's own: a value far less likely than its neighbours on *both* sides (between the modes of a mixture,
-or between a zero-inflated 0 and the bulk) has a cell narrower than the spacing of floats if its probability is below
-1e-7 (float32) or 1e-16 (float64); such evidence is moved to the nearest value of positive width.
+One limit is the noise's own: a value far less likely than its neighbours on *both* sides (between the modes
+of a mixture, or between a zero-inflated 0 and the bulk) has a cell narrower than the spacing of floats if its
+probability is below 1e-7 (float32) or 1e-16 (float64); such evidence is moved to the nearest value of
+positive width.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _COUNTINGS: dict[type, Callable[..., Counting]] = {}
 
 
 def _counts(*classes: type) -> Callable[[Callable[..., Counting]], Callable[..., Counting]]:
-    """Registers the log tails of a family of counts, for itself and as a part of others (zero-inflated, mixtures)."""
+    """Registers the log tails of a family of counts, for itself and as a part of others (mixtures ...)."""
 
     def decorate(rule: Callable[..., Counting]) -> Callable[..., Counting]:
         _COUNTINGS.update(dict.fromkeys(classes, rule))
@@ -62,7 +64,7 @@ def through_counts(d: td.Distribution, tails: Counting) -> Exogenous:
             x = torch.where(logit(candidate - 1, u.dtype) <= u, candidate, x)
         return x
 
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
+    def pull(x: Tensor, v: Tensor) -> Tensor:
         low = torch.where(x > 0, logit((x - 1).clamp(min=0), v.dtype), -torch.inf)
         return logistic_in_cell(low, logit(x, v.dtype), v)
 
@@ -99,7 +101,9 @@ def binomial(d: td.Binomial) -> Counting:
     total, logits = d.total_count.double(), log_odds(d).double()
 
     def tails(k: Tensor) -> Tails:
-        log_cdf, log_sf = binomial_tails(total.clamp(min=1), logits, torch.minimum(k, (total - 1).clamp(min=0)))
+        log_cdf, log_sf = binomial_tails(
+            total.clamp(min=1), logits, torch.minimum(k, (total - 1).clamp(min=0))
+        )
         return torch.where(k < total, log_cdf, 0.0), torch.where(k < total, log_sf, -torch.inf)
 
     return tails
@@ -125,7 +129,7 @@ def zero_inflated(d: ZeroInflatedDistribution) -> Counting:
 
 @exogenous.register(dist.BetaBinomial)
 def beta_binomial(d: dist.BetaBinomial) -> Exogenous:
-    """Its own two steps: a probability from the Beta, then a Binomial; two logistic noises, the last dimension.
+    """Its own two steps: a probability from the Beta, then a Binomial; two logistic noises, dimension -1.
 
     (A single monotone noise would need the distribution function, which has no closed form.) A pull draws the
     probability from its posterior Beta given x, then the Binomial's noise given both.
@@ -139,7 +143,7 @@ def beta_binomial(d: dist.BetaBinomial) -> Exogenous:
     def push(u: Tensor) -> Tensor:
         return binomial_given(prior.push(u[..., 0])).push(u[..., 1])
 
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
+    def pull(x: Tensor, v: Tensor) -> Tensor:
         posterior = exogenous(dist.Beta(a + x, b + total - x, validate_args=False))
         p = posterior.push(torch.logit(inside_unit(v[..., 0])))
         of_prior = prior.pull(p, None)

@@ -1,16 +1,19 @@
 """Discrete families: logistic noise through ordered cells (monotone), or Gumbel noise through an argmax.
 
 Monotone coupling. With ``G(k) = log F(k) - log S(k)``, the logit of the distribution function, the value is
-``x = #{k : G(k) <= u}`` (the smallest k with G(k) > u) for a logistic u: the inverse distribution function, on the
-scale on which both of its tails have full precision. Uniform noise has not: at a logit of 90 the cell of the rare
-value is empty in floating point. A pull draws u from the logistic truncated to the cell ``[G(x-1), G(x))``, and clamps
-it to that cell as `push` computes it: so ``push(pull(x)) == x`` always.
+``x = #{k : G(k) <= u}`` (the smallest k with G(k) > u) for a logistic u: the inverse distribution function,
+on the scale on which both of its tails have full precision. Uniform noise has not: at a logit of 90 the cell
+of the rare value is empty in floating point. A pull draws u from the logistic truncated to the cell
+``[G(x-1), G(x))``, and clamps it to that cell as `push` computes it: so ``push(pull(x)) == x`` always.
 
-Gumbel coupling. ``x = argmax(logits + u)`` with iid Gumbel u. A pull draws the maximum, then the others below it
-(top-down: Maddison, Tarlow and Minka, 2014), and breaks rounding ties in favour of x in the arithmetic of `push`.
+Gumbel coupling. ``x = argmax(logits + u)`` with iid Gumbel u. A pull draws the maximum, then the others below
+it (top-down: Maddison, Tarlow and Minka, 2014), and breaks rounding ties in favour of x in the arithmetic of
+`push`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -28,8 +31,8 @@ LOG_ZERO = -1e4
 def logistic_in_cell(low: Tensor, high: Tensor, v: Tensor) -> Tensor:
     """A standard logistic truncated to ``[low, high)``, from the uniform `v`; accurate in both tails.
 
-    The result's distribution function is the convex combination of those of the ends, and so is its survival function:
-    both are formed as sums of positive terms, never as differences.
+    The result's distribution function is the convex combination of those of the ends, and so is its survival
+    function: both are formed as sums of positive terms, never as differences.
     """
     v = inside_unit(v)
     near, far = torch.log1p(-v), torch.log(v)
@@ -41,12 +44,12 @@ def logistic_in_cell(low: Tensor, high: Tensor, v: Tensor) -> Tensor:
 
 
 def given_as_logits(d: td.Distribution) -> bool:
-    """Whether `d` was parametrised by logits. (torch derives the other parameter lazily, later in the instance.)"""
+    """Whether `d` was parametrised by logits. (torch derives the other one later.)"""
     return next(name for name in vars(d) if name in ("probs", "logits")) == "logits"
 
 
-def log_odds(d: td.Distribution) -> Tensor:
-    """The logits of a binary parametrisation, from `probs` without torch's clamp to eps where `probs` was given."""
+def log_odds(d: Any) -> Tensor:
+    """The logits of a binary parametrisation; from given `probs` without torch's clamp to eps."""
     logits = d.logits if given_as_logits(d) else torch.log(d.probs) - torch.log1p(-d.probs)
     return logits.clamp(min=LOG_ZERO, max=-LOG_ZERO)
 
@@ -66,7 +69,7 @@ def bernoulli(d: td.Bernoulli, coupling: str | None) -> Exogenous:
         )
     threshold, limit = -logits, torch.full_like(logits, torch.finfo(logits.dtype).max)
 
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
+    def pull(x: Tensor, v: Tensor) -> Tensor:
         one = x > 0.5
         return logistic_in_cell(torch.where(one, threshold, -limit), torch.where(one, limit, threshold), v)
 
@@ -88,7 +91,7 @@ class Race:
     def winner(self, u: Tensor) -> Tensor:
         return (self.log_probs + u).argmax(-1)
 
-    def noise(self, x: Tensor, v: Tensor | None) -> Tensor:
+    def noise(self, x: Tensor, v: Tensor) -> Tensor:
         """A draw of u given ``winner(u) == x``, from uniforms `v` of the shape of u."""
         log_p = self.log_probs
         won = x.unsqueeze(-1) == self.classes
@@ -100,7 +103,8 @@ class Race:
         return self._below_winner(u, won)
 
     def _below_winner(self, u: Tensor, won: Tensor) -> Tensor:
-        # what `winner` compares is rounded: push losers that reach the winner down, clear of the rounding error
+        # what `winner` compares is rounded: push losers that reach the winner down, clear of the rounding
+        # error
         score = self.log_probs + u
         best = torch.where(won, score, 0.0).sum(-1, keepdim=True)
         step = 8 * torch.finfo(u.dtype).eps * torch.maximum(best.abs(), self.log_probs.abs()).clamp(min=1.0)
@@ -123,14 +127,17 @@ def categorical(d: td.Categorical, coupling: str | None) -> Exogenous:
         log_sf = torch.logcumsumexp(log_probs.flip(-1), -1).flip(-1)[..., 1:]
         return _ordered(d, log_cdf - log_sf)
     race = Race(log_probs)
-    return Exogenous(Law("gumbel", tuple(log_probs.shape)), race.winner, race.noise, draws=tuple(log_probs.shape))
+    return Exogenous(
+        Law("gumbel", tuple(log_probs.shape)), race.winner, race.noise, draws=tuple(log_probs.shape)
+    )
 
 
 def _ordered(d: td.Distribution, thresholds: Tensor) -> Exogenous:
     """``x`` = the number of `thresholds` (the last dimension, increasing) at or below u."""
     count = thresholds.shape[-1]
     info = torch.finfo(thresholds.dtype)
-    # a class of probability ~0 gets a sliver of a few ulps, so that a value in it can still be pulled and pushed
+    # a class of probability ~0 gets a sliver of a few ulps, so that a value in it can still be pulled and
+    # pushed
     thresholds = thresholds.clamp(LOG_ZERO, -LOG_ZERO)
     sliver = 4 * info.eps * thresholds.abs().amax(-1, keepdim=True).clamp(min=1.0)
     rank = torch.arange(count, device=thresholds.device, dtype=thresholds.dtype) * sliver
@@ -138,7 +145,7 @@ def _ordered(d: td.Distribution, thresholds: Tensor) -> Exogenous:
     edge = torch.full_like(thresholds[..., :1], info.max)
     edges = torch.cat([-edge, thresholds, edge], -1)
 
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
+    def pull(x: Tensor, v: Tensor) -> Tensor:
         # gather the two edges of x's cell, for any leading dimensions
         here = x.long().unsqueeze(-1) == torch.arange(count + 1, device=x.device)
         low = torch.where(here, edges[..., :-1], 0.0).sum(-1)

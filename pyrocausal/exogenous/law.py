@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -16,9 +17,9 @@ from torch.nn.functional import logsigmoid, softplus
 class Standard:
     """One standard scalar law: how to draw it, score it and build it.
 
-    ``draw`` works in float64, so that both tails are exact and a float32 sample is the rounding of the float64 one.
-    ``from_logistic`` maps a standard logistic to the noise with the same distribution function: a quantile function whose
-    argument has full precision in both tails.
+    ``draw`` works in float64, so that both tails are exact and a float32 sample is the rounding of the
+    float64 one. ``from_logistic`` maps a standard logistic to the noise with the same distribution function:
+    a quantile function whose argument has full precision in both tails.
     """
 
     draw: Callable[[tuple[int, ...], torch.Generator | None], Tensor]
@@ -148,7 +149,7 @@ STANDARD: dict[str, Standard] = {
     ),
     "uniform": Standard(
         draw=_uniform,
-        log_density=lambda u: torch.where((u >= 0) & (u <= 1), 0.0, -math.inf),
+        log_density=lambda u: torch.where((u >= 0) & (u <= 1), torch.zeros_like(u), -math.inf),
         from_logistic=torch.sigmoid,
         log_cdf=lambda u: torch.log(u.clamp(0, 1)),
         log_sf=lambda u: torch.log1p(-u.clamp(0, 1)),
@@ -186,7 +187,8 @@ class Law:
     """The exogenous law of one site's noise: free of parents and of parameters.
 
     Args:
-        kind: a key of `STANDARD`; ``"joint"`` for several laws side by side (vector mixtures), where `u` is the
+        kind: a key of `STANDARD`; ``"joint"`` for several laws side by side (vector mixtures), where `u` is
+        the
             flattened concatenation of the parts; or ``"none"`` for a site without noise, whose `u` is a zero.
         shape: the shape of `u` for one unit.
         parts: the laws side by side, for ``"joint"``.
@@ -219,7 +221,9 @@ class Law:
         if self.kind == "none":
             return torch.zeros(lead + self.shape, dtype=dtype)
         if self.kind == "joint":
-            return torch.cat([p.sample(lead, generator, dtype).reshape(*lead, p.numel) for p in self.parts], -1)
+            return torch.cat(
+                [p.sample(lead, generator, dtype).reshape(*lead, p.numel) for p in self.parts], -1
+            )
         draw = STANDARD[self.kind].draw(lead + self.shape, generator)
         if self.kind == "uniform":  # rounding to a coarser dtype must not reach 0 or 1
             return inside_unit(draw.to(dtype))
@@ -275,11 +279,11 @@ class JointNoise(dist.TorchDistribution):
         self.law = law
         super().__init__(torch.Size(batch_shape), torch.Size(law.shape), validate_args=False)
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Any = ()) -> Tensor:
         return self.law.sample(tuple(sample_shape) + tuple(self.batch_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         return self.law.log_prob(value)
 
-    def expand(self, batch_shape: torch.Size, _instance: object = None) -> JointNoise:
+    def expand(self, batch_shape: Any, _instance: object = None) -> JointNoise:
         return JointNoise(self.law, tuple(batch_shape))

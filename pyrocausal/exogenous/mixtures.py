@@ -1,9 +1,10 @@
-"""Mixtures: a scalar one through its distribution function, a vector one by the selector and every component."""
+"""Mixtures: scalar ones through the distribution function, vector ones by the selector and each component."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -17,8 +18,9 @@ from .law import STANDARD, Law, inside_unit
 from .registry import Exogenous, exogenous, unit_shape, unsupported
 from .solve import invert
 
-#: A mixture's distribution function can be flat between its components: more steps than one smooth family needs.
-STEPS = 60
+#: A mixture's distribution function can be flat between its components: more steps than one smooth family
+#: needs.
+STEPS = 24
 
 
 @exogenous.register(td.MixtureSameFamily)
@@ -41,19 +43,21 @@ def _mixed(log_weights: Tensor, tails: Tails) -> Tails:
 
 
 def _scalar_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
-    """Logistic noise through ``F = sum_k w_k F_k``, each F_k read off the noise that its component is pulled to.
+    """Logistic noise through ``F = sum_k w_k F_k``, F_k read off the noise that its component is pulled to.
 
-    The quantile lies between the least and the greatest of the components' quantiles. Works in float64; the tolerance is
-    that of `numeric`, except where the density is negligible between components: F is flat there to rounding, many
-    values share one noise, and ``push(pull(x)) = x`` can't hold.
+    The quantile lies between the least and the greatest of the components' quantiles. Works in float64; the
+    tolerance is that of `numeric`, except where the density is negligible between components: F is flat there
+    to rounding, many values share one noise, and ``push(pull(x)) = x`` can't hold.
     """
     site, dtype = exogenous(d.component_distribution), log_weights.dtype
     if site.draws is not None or site.law.kind not in STANDARD:
-        raise unsupported(type(d.component_distribution), "a mixture needs components with a known distribution function")
+        raise unsupported(
+            type(d.component_distribution), "a mixture needs components with a known distribution function"
+        )
     standard = STANDARD[site.law.kind]
 
     def value(u: Tensor) -> Tensor:
-        """The components' values, in the last dimension, at the quantile of their noise given by logistic noise u."""
+        """The components' values (the last dimension) at the quantile that logistic noise u stands for."""
         return site.push(standard.from_logistic(u))
 
     # a component may fall with its noise (an affine transform with a negative scale)
@@ -63,7 +67,9 @@ def _scalar_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
     def logit(x: Tensor) -> Tensor:
         u = site.pull(x.unsqueeze(-1), None)
         below, above = standard.log_cdf(u), standard.log_sf(u)
-        log_cdf, log_sf = _mixed(log_weights, (torch.where(rising, below, above), torch.where(rising, above, below)))
+        log_cdf, log_sf = _mixed(
+            log_weights, (torch.where(rising, below, above), torch.where(rising, above, below))
+        )
         return log_cdf - log_sf
 
     def between(u: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,8 +92,9 @@ def _scalar_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
 def _vector_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
     """``x = x_k`` with k the selector's Gumbel argmax; a joint noise of the selector and of every component.
 
-    A pull draws k from its responsibilities given x, then the selector's noise given k, the noise of component k given
-    x, and the others' from their prior: 2 K uniforms for the first two, the rest for the components.
+    A pull draws k from its responsibilities given x, then the selector's noise given k, the noise of
+    component k given x, and the others' from their prior: 2 K uniforms for the first two, the rest for the
+    components.
     """
     component, batch, size = d.component_distribution, tuple(d.batch_shape), log_weights.shape[-1]
     log_weights = log_weights.expand(*batch, size)
@@ -96,7 +103,9 @@ def _vector_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
     selector = Law("gumbel", (*batch, size))
     law = Law("joint", (selector.numel + site.law.numel,), (selector, site.law))
     own = Law("uniform", site.draws or (0,))
-    uniforms = Law("joint", (2 * selector.numel + site.law.numel + own.numel,), (selector, selector, site.law, own))
+    uniforms = Law(
+        "joint", (2 * selector.numel + site.law.numel + own.numel,), (selector, selector, site.law, own)
+    )
     scored = without_validation(component)
     tail = len(site.law.shape) - len(batch) - 1  # dimensions of one component's noise
 
@@ -108,7 +117,7 @@ def _vector_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
         here = chosen(race.winner(of_selector), len(d.event_shape))
         return torch.where(here, site.push(of_components), 0).sum(-1 - len(d.event_shape))
 
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
+    def pull(x: Tensor, v: Tensor) -> Tensor:
         choose, of_selector, prior, of_component = uniforms.split(inside_unit(v))
         x = x.unsqueeze(-1 - len(d.event_shape))
         k = (log_weights + scored.log_prob(x) + selector.from_uniform(choose)).argmax(-1)
@@ -120,8 +129,8 @@ def _vector_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
 
 
 @exogenous.register(dist.MaskedMixture)
-def masked_mixture(d: dist.MaskedMixture) -> Exogenous:
-    """One of two distributions, as the mask says: a noise for each; a pull draws the idle one from its prior."""
+def masked_mixture(d: Any) -> Exogenous:
+    """One of two, as the mask says: a noise for each; a pull draws the idle one from its prior."""
     sites = exogenous(d.component0), exogenous(d.component1)
     for component, site in zip((d.component0, d.component1), sites, strict=True):
         _check_blocks(component, site, tuple(d.batch_shape))
@@ -136,7 +145,7 @@ def masked_mixture(d: dist.MaskedMixture) -> Exogenous:
         first, second = (s.push(w) for s, w in zip(sites, law.split(u), strict=True))
         return torch.where(mask_over(unit_shape(d)), second, first)
 
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
+    def pull(x: Tensor, v: Tensor) -> Tensor:
         *priors, first, second = uniforms.split(inside_unit(v))
         parts = []
         for site, prior, mine, active in zip(sites, priors, (first, second), (~d.mask, d.mask), strict=True):
@@ -150,7 +159,9 @@ def masked_mixture(d: dist.MaskedMixture) -> Exogenous:
 
 def _check_blocks(component: td.Distribution, site: Exogenous, batch: tuple[int, ...]) -> None:
     if site.law.kind not in STANDARD or site.law.shape[: len(batch)] != batch:
-        raise unsupported(type(component), "its noise does not split into one block per component of a mixture")
+        raise unsupported(
+            type(component), "its noise does not split into one block per component of a mixture"
+        )
 
 
 def _side_by_side(law: Law, parts: tuple[Tensor, ...]) -> Tensor:
@@ -159,7 +170,7 @@ def _side_by_side(law: Law, parts: tuple[Tensor, ...]) -> Tensor:
     return torch.cat([w.reshape(*lead, p.numel) for w, p in zip(parts, law.parts, strict=True)], -1)
 
 
-def without_validation(d: td.Distribution) -> td.Distribution:
+def without_validation(d: Any) -> Any:
     """A copy whose log_prob does not check its argument: the check branches on data."""
     d = copy.copy(d)
     if "base_dist" in vars(d):

@@ -1,7 +1,7 @@
 r"""Continuous scalars without a closed-form quantile: logistic noise through the distribution function.
 
-``u = log F(x) - log S(x)`` is standard logistic, and both of its tails keep full precision. A pull evaluates it (see
-`cdf`), a push solves it for x (see `solve`) inside a bracket that is a bound on the quantile.
+``u = log F(x) - log S(x)`` is standard logistic, and both of its tails keep full precision. A pull evaluates
+it (see `cdf`), a push solves it for x (see `solve`) inside a bracket that is a bound on the quantile.
 
 =================  ===========================  ==============================================
 family             coordinate y                 bracket of the quantile
@@ -10,12 +10,13 @@ Gamma, Chi2        log(rate x)                  F <= x^a / Gamma(a + 1); Laurent
 Beta               logit x                      F <= e^(a y) / (a B), S <= e^(-b y) / (b B)
 FisherSnedecor     logit of d1 x / (d1 x + d2)  that of Beta(d1/2, d2/2)
 StudentT           asinh(z / sqrt(df))          S <= 2^df e^(-df y) / (df B(1/2, df/2))
-VonMises           asinh(tan(angle / 2))        S <= 2 e^(-y) / (pi i0e(kappa))
+VonMises           asinh(tan(angle / 2))        S <= 2 e^(-y) / (pi i0e); a Gaussian's
 =================  ===========================  ==============================================
 
-Tolerance of ``push(pull(x)) = x``, relative to x (to the scale for StudentT, to 1 for VonMises): 1e-10 in float64 and
-1e-5 in float32, for \|u\| up to 30 and beyond, wherever x is representable: neither under- nor overflowing, nor so
-close to a bound of its support (Beta near 1) that neighbouring floats are further apart than the tolerance.
+Tolerance of ``push(pull(x)) = x``, relative to x (to the scale for StudentT, to 1 for VonMises): 1e-9 in
+float64 and 1e-5 in float32, for \|u\| up to 30 and beyond, wherever x is representable: neither under- nor
+overflowing, nor so close to a bound of its support (Beta near 1) that neighbouring floats are further apart
+than the tolerance.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _SLACK = 1e-6
 
 @dataclass(frozen=True)
 class Family:
-    """A scalar law in an unbounded coordinate y, in float64: its log tails, log density and bounds of its quantile."""
+    """A scalar law in an unbounded coordinate y, in float64: log tails, log density, quantile bounds."""
 
     tails: Callable[[Tensor], Tails]
     log_density: Callable[[Tensor], Tensor]
@@ -80,7 +81,7 @@ def through_cdf(
     value: Callable[[Tensor], Tensor],
     dtype: torch.dtype,
 ) -> Exogenous:
-    """Logistic noise of ``x = value(y)``, ``y = coordinate(x)`` (both in float64), where y follows `family`."""
+    """Logistic noise of ``x = value(y)``, ``y = coordinate(x)`` (in float64), where y follows `family`."""
 
     def push(u: Tensor) -> Tensor:
         return value(family.quantile(u.double())).to(torch.promote_types(u.dtype, dtype))
@@ -130,8 +131,15 @@ def student_family(df: Tensor) -> Family:
 def von_mises_family(kappa: Tensor) -> Family:
     """``y = asinh(tan(x / 2))`` for x ~ von Mises about 0."""
 
+    log_norm = math.log(math.pi) + torch.log(torch.special.i0e(kappa))
+    rate = 2 * kappa.clamp(min=1e-12) / math.pi**2  # 1 - cos(x) >= 2 x^2 / pi^2
+
     def reach(depth: Tensor) -> Tensor:
-        return depth + math.log(2) - math.log(math.pi) - torch.log(torch.special.i0e(kappa))
+        exponential = depth + math.log(2) - log_norm
+        square = (depth + 0.5 * torch.log(math.pi / rate) - log_norm - math.log(4)) / rate
+        angle = torch.sqrt(square.clamp(min=0)).clamp(max=3.0)
+        gaussian = torch.where(angle < 3, torch.asinh(torch.tan(angle / 2)), torch.inf)
+        return torch.minimum(exponential, gaussian)
 
     return Family(
         lambda y: von_mises_tails(kappa, y),
@@ -141,7 +149,7 @@ def von_mises_family(kappa: Tensor) -> Family:
 
 
 def _symmetric(u: Tensor, reach: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """A bracket about 0; `reach` bounds the distance at which the smaller tail has minus log probability `depth`."""
+    """A bracket about 0; `reach` bounds the distance at which a tail has minus log probability `depth`."""
     far = reach(softplus(u.abs())).clamp(min=0)
     return torch.where(u < 0, -far, 0.0), torch.where(u < 0, 0.0, far)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -17,20 +18,21 @@ from .law import Law
 class Exogenous:
     """The structural mechanism ``x = push(u)``, ``u ~ law``, of one conditional distribution.
 
-    `push` and `pull` are pure tensor functions: they run on one unit, on a batch of units (leading dimensions), under
-    ``torch.vmap`` and under symbolic tracing, and hold no randomness.
+    `push` and `pull` are pure tensor functions: they run on one unit, on a batch of units (leading
+    dimensions), under ``torch.vmap`` and under symbolic tracing, and hold no randomness.
 
     Args:
         law: the law of the noise, free of the parents.
         push: ``u -> x``; the parents' values are held in the closure.
-        pull: ``(x, v) -> u``. With `draws` None it is the exact inverse of `push` and ignores `v`; otherwise it turns
+        pull: ``(x, v) -> u``. With `draws` None it is the exact inverse of `push` and ignores `v`; otherwise
+        it turns
             the uniforms `v` into a draw of P(u | x, parents).
         draws: the shape, for one unit, of the uniforms in (0, 1) that `pull` needs.
     """
 
     law: Law
     push: Callable[[Tensor], Tensor]
-    pull: Callable[[Tensor, Tensor | None], Tensor]
+    pull: Callable[[Tensor, Any], Tensor]  # the second a Tensor, or None where `draws` is
     draws: tuple[int, ...] | None = None
 
 
@@ -70,8 +72,8 @@ class Registry:
     def register(self, *classes: type, couplings: tuple[str, ...] = ()) -> Callable[[Rule], Rule]:
         """Decorates the rule of `classes`: ``rule(d) -> Exogenous``.
 
-        A rule that offers a choice of coupling names them in `couplings` and is called as ``rule(d, coupling)``;
-        `coupling` is None where the user did not choose.
+        A rule that offers a choice of coupling names them in `couplings` and is called as ``rule(d,
+        coupling)``; `coupling` is None where the user did not choose.
         """
 
         def decorate(rule: Rule) -> Rule:
@@ -112,7 +114,8 @@ def unit_shape(d: Distribution) -> tuple[int, ...]:
 
 
 def _redefines_the_law(cls: type) -> bool:
-    # a user's subclass of Normal that overrides log_prob is no Normal; the libraries' own are known (and tested)
+    # a user's subclass of Normal that overrides log_prob is no Normal; the libraries' own are known (and
+    # tested)
     theirs = cls.__module__.split(".")[0] in ("torch", "pyro", "pyrocausal")
     return not theirs and any(name in vars(cls) for name in ("log_prob", "sample", "rsample"))
 
@@ -123,8 +126,8 @@ def unsupported(cls: type, why: str) -> UnsupportedDistribution:
         f"No exogenous noise is known for {cls.__name__}",
         why=why,
         fix=(
-            f"register a rule: `@exogenous.register({cls.__name__})` on a function `d -> Exogenous(law, push, pull)` "
-            "with x = push(u) and u = pull(x, v)"
+            f"register a rule: `@exogenous.register({cls.__name__})` on a function "
+            "`d -> Exogenous(law, push, pull)` with x = push(u) and u = pull(x, v)"
         ),
     )
 

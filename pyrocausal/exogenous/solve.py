@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Evaluations of the function: 6 to 14 bring the brackets of `numeric` to rounding error.
-STEPS = 16
+#: Evaluations of the function: 6 to 12 bring the brackets of `numeric` to rounding error.
+STEPS = 12
 
 
 def invert(
@@ -19,10 +19,11 @@ def invert(
     high: Tensor,
     steps: int = STEPS,
 ) -> Tensor:
-    """The y in ``[low, high]`` at which the increasing, elementwise `f`, of derivative `slope`, equals `target`.
+    """The y in ``[low, high]`` where the increasing, elementwise `f`, of derivative `slope`, equals `target`.
 
-    Values come from `_bracketed`, without a gradient. A last Newton step, whose slope is held constant, then attaches
-    the gradient of the implicit function: ``dy = (d target - df) / f'(y)``, in the target and in all that `f` holds.
+    Values come from `_bracketed`, without a gradient. A last Newton step, whose slope is held constant, then
+    attaches the gradient of the implicit function: ``dy = (d target - df) / f'(y)``, in the target and in all
+    that `f` holds.
 
     >>> t = torch.tensor([8.0, -1.0], dtype=torch.float64, requires_grad=True)
     >>> nine = torch.full((2,), 9.0, dtype=torch.float64)
@@ -43,7 +44,10 @@ def invert(
 
 
 def _bracketed(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Both ends, the better first, of a bracket of the root of `f`: Chandrupatla's bracketing (1997), inverse quadratic steps guarded by bisection."""
+    """Both ends, the better first, of a bracket of the root of the increasing `f`.
+
+    Chandrupatla (1997): inverse quadratic steps where they are trustworthy, else bisection.
+    """
     a, b, c = high, low, low
     fa, fb, fc = f(a), f(b), f(b)
     t = torch.full_like(a, 0.5)
@@ -64,10 +68,12 @@ def _bracketed(f: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, steps: 
 
 
 def _next_fraction(a: Tensor, b: Tensor, c: Tensor, fa: Tensor, fb: Tensor, fc: Tensor) -> Tensor:
-    """How far to go from a to b: by inverse quadratic interpolation where that is trustworthy, else half way."""
+    """How far to go from a to b: by inverse quadratic interpolation where trusted, else half way."""
     xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
     trusted = (phi * phi < xi) & ((1 - phi) * (1 - phi) < 1 - xi)
     t = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
-    least = torch.finfo(a.dtype).eps * (a.abs() + b.abs()) / (b - a).abs().clamp(min=torch.finfo(a.dtype).tiny)
+    least = (
+        torch.finfo(a.dtype).eps * (a.abs() + b.abs()) / (b - a).abs().clamp(min=torch.finfo(a.dtype).tiny)
+    )
     least = least.clamp(max=0.5)
     return torch.where(trusted & torch.isfinite(t), torch.minimum(torch.maximum(t, least), 1 - least), 0.5)

@@ -25,7 +25,7 @@ def multivariate_normal(d: td.MultivariateNormal) -> Exogenous:
 
 @exogenous.register(td.LowRankMultivariateNormal)
 def low_rank_multivariate_normal(d: td.LowRankMultivariateNormal) -> Exogenous:
-    """As `multivariate_normal`: one noise per coordinate, so that u is recovered exactly (torch draws rank + d)."""
+    """As `multivariate_normal`: one noise per coordinate, so u is recovered (torch draws rank + d)."""
     return _affine_normal(d, d.loc, torch.linalg.cholesky(d.covariance_matrix))
 
 
@@ -44,8 +44,8 @@ def _affine_normal(d: td.Distribution, loc: Tensor, factor: Tensor) -> Exogenous
 def multivariate_student_t(d: dist.MultivariateStudentT) -> Exogenous:
     """``x = loc + L z`` with z spherical: the direction of a standard normal u, its length by a monotone map.
 
-    ``|u|^2`` is chi-squared and ``|z|^2 / k`` is F(k, df); equal distribution functions give one length from the other.
-    The tolerance is that of `numeric`.
+    ``|u|^2`` is chi-squared and ``|z|^2 / k`` is F(k, df); equal distribution functions give one length from
+    the other. The tolerance is that of `numeric`.
     """
     loc, factor, size = d.loc, d.scale_tril, d.loc.shape[-1]
     df = d.df.double()
@@ -72,10 +72,10 @@ def multivariate_student_t(d: dist.MultivariateStudentT) -> Exogenous:
 
 @exogenous.register(td.Dirichlet)
 def dirichlet(d: td.Dirichlet) -> Exogenous:
-    """Stick breaking: x_k is a Beta(a_k, a_{k+1} + ... + a_K) share of what its predecessors left; logistic u, K - 1.
+    """Stick breaking: x_k is a Beta(a_k, a_{k+1} + ... + a_K) share of what is left; K - 1 logistic u.
 
-    Shares are kept as logits ``log x_k - log(x_{k+1} + ... + x_K)``, so no remainder is formed as a difference.
-    The order of the coordinates is part of the mechanism, hence of counterfactuals.
+    Shares are kept as logits ``log x_k - log(x_{k+1} + ... + x_K)``, so no remainder is formed as a
+    difference. The order of the coordinates is part of the mechanism, hence of counterfactuals.
     """
     a, dtype = d.concentration.double(), d.concentration.dtype
     share, tiny = beta_family(a[..., :-1], _sums_from(a)[..., 1:]), torch.finfo(dtype).tiny
@@ -101,17 +101,17 @@ def _sums_from(x: Tensor) -> Tensor:
 
 @exogenous.register(ExpRelaxedCategorical)
 def exp_relaxed_categorical(d: ExpRelaxedCategorical) -> Exogenous:
-    """``x = log_softmax((log p + u) / temperature)``, Gumbel u: RelaxedOneHotCategorical before its exponential.
+    """``x = log_softmax((log p + u) / temperature)``, Gumbel u: RelaxedOneHotCategorical before its exp.
 
-    A constant c added to all of u leaves x alone, so a pull draws it: with ``w = temperature x - log p``, P(c | x) is
-    that of ``c = log sum exp(-w) - log g`` for g ~ Gamma(K), a sum of K exponentials.
+    A constant c added to all of u leaves x alone, so a pull draws it: with ``w = temperature x - log p``, P(c
+    | x) is that of ``c = log sum exp(-w) - log g`` for g ~ Gamma(K), a sum of K exponentials.
     """
     log_p, temperature = normalised_log_probs(d._categorical), d.temperature
 
     def push(u: Tensor) -> Tensor:
         return torch.log_softmax((log_p + u) / temperature, -1)
 
-    def pull(x: Tensor, v: Tensor | None) -> Tensor:
+    def pull(x: Tensor, v: Tensor) -> Tensor:
         w = temperature * x - log_p
         total = -torch.log(inside_unit(v)).sum(-1, keepdim=True)
         return w + torch.logsumexp(-w, -1, keepdim=True) - torch.log(total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pyro.distributions as dist
 import torch.distributions as td
@@ -17,7 +18,7 @@ from .registry import COUPLINGS, Exogenous, exogenous, unit_shape, unsupported
 
 
 @exogenous.register(td.Independent, MaskedDistribution, couplings=COUPLINGS)
-def transparent(d: td.Distribution, coupling: str | None) -> Exogenous:
+def transparent(d: Any, coupling: str | None) -> Exogenous:
     """Moving batch dimensions into the event, or masking the score, does not touch the mechanism."""
     return exogenous(d.base_dist, coupling)
 
@@ -38,7 +39,7 @@ def expanded(d: ExpandedDistribution, coupling: str | None) -> Exogenous:
 
 @exogenous.register(dist.Delta)
 def delta(d: dist.Delta) -> Exogenous:
-    """A value without noise: `push` returns it; the noise is a zero that only carries the leading dimensions."""
+    """A value without noise: the noise is a zero that only carries the leading dimensions."""
     value, dims = d.v, d.v.dim()
     return Exogenous(
         Law("none", ()),
@@ -98,7 +99,7 @@ def _apply(transform: tt.Transform, forward: bool, x: Tensor) -> Tensor:
 
 def _no_inverse(transform: tt.Transform, why: str) -> UnsupportedDistribution:
     return UnsupportedDistribution(
-        f"The transform {type(transform).__name__} can't be undone, so no noise can be recovered from a value",
+        f"The transform {type(transform).__name__} can't be undone: no noise can be recovered",
         why=why,
         fix="use a transform with an inverse, for instance a zuko spline or affine transform",
     )

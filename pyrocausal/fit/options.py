@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ class FitOptions:
 
     epochs: int | None = None
     batch_size: int | None = None
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     validation: float = 0.1
     patience: float = 0.35
     averaging: float = 0.99
@@ -71,13 +70,12 @@ class FitOptions:
     def sized(self, rows: int) -> tuple[int, int]:
         """(steps, batch size) for a number of training rows.
 
-        By default 400 steps up to 2,000 rows, 2,000 steps from 20,000, and in between on a line in log rows.
+        By default 1,000 steps at 2,000 rows, growing with their fourth root, within 500 and 3,000.
         """
         batch = min(self.batch_size or (256 if rows <= 5000 else 512), rows)
         if self.epochs is not None:
             return max(1, self.epochs * -(-rows // batch)), batch
-        share = (math.log(max(rows, 1)) - math.log(2_000)) / math.log(10)
-        return round(400 + 1600 * min(max(share, 0.0), 1.0)), batch
+        return round(min(max(1000 * (rows / 2000) ** 0.25, 500), 3000)), batch
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from pyrocausal.units import Program
 from pyrocausal.world import Values
 
 
+EVALUATIONS = 8  # of the out-of-bag likelihood: each looks at every row for every replica
+
+
 @dataclass(frozen=True)
 class Refits:
     """Parameters of refits.
@@ -65,7 +68,16 @@ def bootstrap(
     scores = SiteScores(program, structure, Intervention())
     inputs = Inputs.of(program, structure, data)
     loop = Loop(
-        scores, inputs, data, rows, torch.arange(n), start, options, weights=out_of_bag, sites=sites
+        scores,
+        inputs,
+        data,
+        rows,
+        torch.arange(n),
+        start,
+        options,
+        weights=out_of_bag,
+        sites=sites,
+        evaluations=EVALUATIONS,
     )
     drive(loop, data, options)
     loop.finish()

@@ -30,6 +30,7 @@ from pyrocausal.units import Program
 from pyrocausal.world import Values
 
 EVALUATIONS = 40  # of the held-out likelihood in one training
+CHUNK = 10  # replicas judged at once, so that the intermediate tensors stay in the cache
 WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
 
 
@@ -66,6 +67,7 @@ class Loop:
         held: held-out rows; `weights` `(replicas, held)` says which count for which replica.
         parameters: leaves by name, each with a leading axis of replicas if `rows` has one.
         sites: whose mechanisms to train; default all.
+        evaluations: how often, in all, the held-out likelihood is looked at.
     """
 
     def __init__(
@@ -80,13 +82,14 @@ class Loop:
         *,
         weights: Tensor | None = None,
         sites: Collection[str] | None = None,
+        evaluations: int = EVALUATIONS,
     ):
         self.scores, self.inputs, self.data = scores, inputs, data
         self.rows, self.held, self.weights = rows, held, weights
         self.parameters, self.options = parameters, options
         self.replicated = rows.dim() == 2
         self.steps, self.batch = options.sized(rows.shape[-1])
-        self.every = max(1, self.steps // EVALUATIONS)
+        self.every = max(min(10, self.steps), self.steps // evaluations)
         self.step = 0
         self.groups = families(self._sample_scores(data if sites is None else sites), parameters)
         self.active = {i for i, _ in enumerate(self.groups)}
@@ -164,7 +167,8 @@ class Loop:
         with self._working(sites):
             if not self.replicated:
                 return {k: s.mean() for k, s in self.scores(batch, sites, parameters).items()}
-            found = torch.vmap(lambda p: self.scores(batch, sites, p))(dict(parameters))
+            score = torch.vmap(lambda p: self.scores(batch, sites, p), chunk_size=CHUNK)
+            found = score(dict(parameters))
         assert self.weights is not None
         return {k: (s * self.weights).sum(-1) / self.weights.sum(-1) for k, s in found.items()}
 
@@ -290,6 +294,8 @@ def drive(loop: Loop, data: Values, options: FitOptions) -> None:
     if options.checkpoint and mark:
         checkpoint.resume(options.checkpoint, loop, mark)
     with tqdm(total=loop.steps, initial=loop.step, disable=not options.progress, desc="fit", unit="step") as bar:
+        if loop.step == 0:
+            loop.evaluate()  # the start is a candidate too: for a linear mechanism it is hard to beat
         while loop.step < loop.steps and loop.active:
             loop.advance()
             bar.update()

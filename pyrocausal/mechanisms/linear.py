@@ -70,13 +70,13 @@ class Linear(LinearStart):
 
     @property
     def coefficients(self) -> Tensor:
-        """:math:`W` in natural units: `(num_features,)`, or `(dim, num_features)`."""
+        """:math:`W` in natural units, as `(num_features,)`, or `(dim, num_features)`."""
         weight = self.scale.reshape(-1, 1) * self.predictor.linear / self.predictor.standardise.scale
         return (weight if self.dim else weight[0]).detach()
 
     @property
     def intercept(self) -> Tensor:
-        """:math:`b` in natural units: `()`, or `(dim,)`."""
+        """:math:`b` in natural units, as `()`, or `(dim,)`."""
         at_mean = self.centre + self.scale * self.predictor.bias[: self.linear].reshape(self.scale.shape)
         return (at_mean - self.coefficients @ self.predictor.standardise.mean).detach()
 

@@ -51,6 +51,7 @@ COLUMNS = {
     "causalflows": "causalflows",
     "no_abduction": "no abduction",
 }
+TABLE = ("pyrocausal", "dowhy", "causalflows", "no_abduction")
 GROUPS = ("continuous, monotone", "with discrete effects", "not monotone")
 Cell = dict[str, Any]
 
@@ -192,7 +193,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def markdown(
-    cells: Mapping[str, Cell], rows: int, measure: str = "error", methods: Iterable[str] = COLUMNS
+    cells: Mapping[str, Cell], rows: int, measure: str = "error", methods: Sequence[str] = TABLE
 ) -> str:
     """A table of one measure (``error``, ``mmd``, ``fit_cpu_seconds``): medians over the seeds, for each SCM.
 
@@ -214,9 +215,9 @@ def markdown(
         }
         if medians:
             complete = [row for row in medians.values() if len(row) == len(shown)]
-            overall = {m: _median([row[m] for row in complete]) for m in shown if complete}
+            overall = {m: _median([row[m] for row in complete]) for m in shown}
             lines += [_line(scm, row, shown) for scm, row in medians.items()]
-            lines += [_line(f"*median: {title}*", overall, shown)]
+            lines += [_line(f"*median of {len(complete)}: {title}*", overall, shown)] if complete else []
     return "\n".join(lines)
 
 

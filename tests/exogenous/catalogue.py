@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of one-line cases)
 """Every distribution that has a rule, at ordinary and at extreme parameters, with the truth to test it against.
 
 A case builds its distribution in a dtype; `cdf` is the exact distribution function of one scalar value (scipy's, or
@@ -186,10 +187,14 @@ def ids(cases: list) -> list[str]:
     return [c.name if isinstance(c, Case) else c[0] for c in cases]
 
 
-def uniforms(draws: tuple[int, ...] | None, n: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor | None:
+def uniforms(
+    draws: tuple[int, ...] | None, n: int, seed: int, dtype: torch.dtype = torch.float64
+) -> Tensor | None:
     if draws is None:
         return None
-    return torch.rand((n, *draws), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return torch.rand((n, *draws), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(
+        dtype
+    )
 
 
 def is_discrete(case: Case) -> bool:

@@ -1,18 +1,21 @@
+# ruff: noqa: E501 (tables of one-line cases)
 """Law 5 of the design: what push and pull must satisfy, for every distribution that has a rule.
 
-Statistical tests use fixed seeds. Each rejects a correct implementation with probability 1e-4 under a random seed, so
-one of the ~130 would fail by chance in 1.3 % of reseedings; under the seeds here they pass or fail for good.
+Statistical tests use fixed seeds. Each rejects a correct implementation with probability 1e-4
+under a random seed, so one of the ~150 would fail by chance in 1.5 % of reseedings; under the seeds here they
+pass or fail for good.
 """
 
 import numpy as np
 import pytest
 import scipy.stats as st
 import torch
-from .catalogue import ALL, COUNTS, EXTREMES, SCALARS, ids, is_discrete, uniforms
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyrocausal.exogenous import Law, exogenous
 from pyrocausal.exogenous.law import STANDARD
+
+from .catalogue import ALL, COUNTS, EXTREMES, SCALARS, ids, is_discrete, uniforms
 
 ALPHA = 1e-4
 QUICK_TO_TRACE = (
@@ -99,7 +102,10 @@ def test_pushed_noise_has_the_probabilities(case):
     top = 4 if "Categorical" in case.name or "Ordered" in case.name else 12
     expected = 2000 * case.pmf(np.arange(top))
     observed = np.bincount(x, minlength=top).astype(float)
-    expected, observed = np.append(expected, 2000 - expected.sum()), np.append(observed[:top], observed[top:].sum())
+    expected, observed = (
+        np.append(expected, 2000 - expected.sum()),
+        np.append(observed[:top], observed[top:].sum()),
+    )
     assert observed[expected < 1e-6].sum() == 0
     rare = expected < 5
     cells = [(expected[~rare], observed[~rare])]
@@ -145,7 +151,7 @@ def test_one_batch_is_a_loop_is_a_vmap(case):
 
 
 #: Graphs of numeric inverses have ~2000 nodes and take seconds to trace: one of each kind.
-TRACED = [c for c in ALL if c.name in QUICK_TO_TRACE or c.name in ("Gamma", "StudentT", "Poisson", "mixture of normals")]
+TRACED = [c for c in ALL if c.name in QUICK_TO_TRACE or c.name in ("Gamma", "Poisson", "mixture of normals")]
 
 
 @pytest.mark.parametrize("case", TRACED, ids=ids(TRACED))

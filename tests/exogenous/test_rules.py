@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of one-line cases)
 """Gradients, posteriors, couplings, refusals, and controls that show the other tests can fail."""
 
 import numpy as np
@@ -45,13 +46,15 @@ def test_a_standard_law_is_one_law(kind):
     assert st.kstest(u[:, 0].numpy(), lambda z: one.cdf(torch.tensor(z)).numpy()).pvalue > ALPHA
 
 
-@pytest.mark.parametrize("kind, reach", [("logistic", 17.0), ("gumbel", 17.0)])
-def test_float32_noise_reaches_the_tails_of_float64(kind, reach):
-    u = Law(kind, ()).sample(2_000_000, torch.Generator().manual_seed(0), torch.float32)
-    # torch's own float32 Gumbel and Logistic stop at 16.6; 2e6 draws pass 17 with probability 1 - exp(-2e6 e^-17) = 0.08
-    assert torch.isfinite(u).all()
-    wide = Law(kind, ()).sample(2_000_000, torch.Generator().manual_seed(0), torch.float64)
-    assert torch.equal(u, wide.float())
+@pytest.mark.parametrize("kind", STANDARD)
+def test_float32_noise_is_the_float64_noise_rounded(kind):
+    """So it has the tails of float64: torch's own float32 Gumbel and Logistic end at 16.6."""
+    narrow, wide = (
+        Law(kind, ()).sample(10_000, torch.Generator().manual_seed(0), t)
+        for t in (torch.float32, torch.float64)
+    )
+    assert torch.isfinite(narrow).all()
+    assert torch.equal(narrow, wide.float())
 
 
 def test_a_joint_law_is_its_parts_side_by_side():
@@ -67,8 +70,6 @@ def test_a_joint_law_is_its_parts_side_by_side():
 
 # ------------------------------------------------------------------ distribution functions
 
-DEPTHS = np.array([-1e-3, -0.3, -3.0, -30.0, -300.0])  # log probabilities, at which to compare
-
 
 @quick
 @given(a=positive, q=some.floats(1e-12, 1 - 1e-12))
@@ -76,7 +77,9 @@ def test_gamma_tails_against_scipy(a, q):
     x = sp.gammaincinv(a, q)
     if x > 1e-280:
         log_cdf, log_sf = gamma_tails(*f64(a, np.log(x)))
-        np.testing.assert_allclose([log_cdf, log_sf], np.log([sp.gammainc(a, x), sp.gammaincc(a, x)]), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(
+            [log_cdf, log_sf], np.log([sp.gammainc(a, x), sp.gammaincc(a, x)]), rtol=1e-6, atol=1e-8
+        )
 
 
 @quick
@@ -129,7 +132,8 @@ def test_round_trip_at_random_parameters_and_depths(family, a, b, depth):
         x = site.push(torch.tensor(depth, dtype=dtype))
         bounded = family in ("Beta", "Kumaraswamy")
         if 1e-30 < x.abs() < 1e30 and not (bounded and x > 1 - 1e-3):  # representable
-            error = (site.push(site.pull(x, None)) - x).abs() / x.abs()
+            scale = x.abs() + (b if family == "StudentT" else 0)
+            error = (site.push(site.pull(x, None)) - x).abs() / scale
             assert error < tolerance
 
 
@@ -164,7 +168,9 @@ def test_gradient_of_push_and_pull_against_finite_differences(name):
     close = dict(eps=1e-5, atol=1e-4, rtol=1e-4)
     assert torch.autograd.gradcheck(lambda p: exogenous(build(p)).push(u), (parameters,), **close)
     assert torch.autograd.gradcheck(lambda p: exogenous(build(p)).pull(x, None), (parameters,), **close)
-    assert torch.autograd.gradcheck(exogenous(build(parameters.detach())).push, (u.requires_grad_(),), **close)
+    assert torch.autograd.gradcheck(
+        exogenous(build(parameters.detach())).push, (u.requires_grad_(),), **close
+    )
 
 
 def test_derivation_itself_runs_under_vmap_and_grad():
@@ -223,15 +229,29 @@ def test_monotone_posterior_by_rejection(d, x):
 
 
 def test_couplings_give_different_counterfactuals():
-    """Bernoulli 0.3 -> 0.7 given x = 1: certain to stay 1 under monotone noise, and likely, not certain, otherwise."""
+    """(.5, .3, .2) -> (.2, .5, .3) given 1. Monotone: [.5, .8] is cut at .7, so a third moves to 2. Gumbel: the odds of
+    1 rise more than those of any other class, so every unit stays (counterfactual stability)."""
+    before, after = (dist.Categorical(torch.tensor(p)) for p in ([0.5, 0.3, 0.2], [0.2, 0.5, 0.3]))
+    ones = torch.ones(4000, dtype=torch.long)
+    moved = {}
+    for coupling in ("monotone", "gumbel"):
+        site = exogenous(before, coupling)
+        v = torch.rand((4000, *site.draws), generator=torch.Generator().manual_seed(0))
+        world = exogenous(after, coupling).push(site.pull(ones, v))
+        assert not (world == 0).any()
+        moved[coupling] = (world == 2).float().mean()
+    assert abs(moved["monotone"] - 1 / 3) < 0.03  # four standard errors
+    assert moved["gumbel"] == 0
+
+
+def test_two_classes_have_one_coupling():
+    """The difference of two Gumbels is logistic: P(x' = 1 | x = 1) from 0.7 to 0.3 is 3/7 either way, and 1 back."""
     low, high = dist.Bernoulli(torch.tensor(0.3)), dist.Bernoulli(torch.tensor(0.7))
     for coupling in ("monotone", "gumbel"):
-        site = exogenous(high, coupling)
-        v = torch.rand((4000, *site.draws), generator=torch.Generator().manual_seed(0))
-        back = exogenous(low, coupling).push(site.pull(torch.ones(4000), v)).mean()
-        assert abs(back - 3 / 7) < 0.05 if coupling == "monotone" else back > 0.2
-        forward = exogenous(high, coupling).push(exogenous(low, coupling).pull(torch.ones(4000), v)).mean()
-        assert forward == 1
+        down, up = exogenous(high, coupling), exogenous(low, coupling)
+        v = torch.rand((4000, *down.draws), generator=torch.Generator().manual_seed(0))
+        assert abs(up.push(down.pull(torch.ones(4000), v)).mean() - 3 / 7) < 0.032
+        assert (down.push(up.pull(torch.ones(4000), v)) == 1).all()
 
 
 @pytest.mark.parametrize("d, coupling", [(dist.Normal(0.0, 1.0), "gumbel"), (dist.Poisson(1.0), "gumbel"), (dist.Bernoulli(0.5), "sobol"), (dist.OneHotCategorical(torch.ones(3)), "monotone")])  # fmt: skip
@@ -248,7 +268,7 @@ def test_a_coupling_that_is_not_offered_is_an_error(d, coupling):
 class Doubled(dist.Normal):
     """A subclass that means something else than its parent."""
 
-    def rsample(self, sample_shape=torch.Size()):
+    def rsample(self, sample_shape=()):
         return 2 * super().rsample(sample_shape)
 
 
@@ -277,7 +297,9 @@ def test_what_cannot_be_derived_is_refused_by_name(name):
         exogenous(REFUSED[name]())
 
 
-@pytest.mark.parametrize("transform", [pt.AbsTransform(), pt.Planar(2), pt.SoftmaxTransform()], ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize(
+    "transform", [pt.AbsTransform(), pt.Planar(2), pt.SoftmaxTransform()], ids=lambda t: type(t).__name__
+)
 def test_a_transform_without_inverse_is_refused_by_name(transform):
     d = dist.TransformedDistribution(dist.Normal(torch.zeros(2), 1.0).to_event(1), [transform])
     with pytest.raises(UnsupportedDistribution, match=type(transform).__name__):
@@ -302,7 +324,11 @@ def test_every_class_of_pyro_is_derived_or_refused():
         "RelaxedBernoulli", "RelaxedOneHotCategorical", "LogisticNormal", "LKJ", "FoldedDistribution",  # transformed
         "OneHotCategoricalStraightThrough",
     }  # fmt: skip
-    refused = {"RelaxedBernoulliStraightThrough", "RelaxedOneHotCategoricalStraightThrough", "LKJCorrCholesky"}
+    refused = {
+        "RelaxedBernoulliStraightThrough",
+        "RelaxedOneHotCategoricalStraightThrough",
+        "LKJCorrCholesky",
+    }
     for name in dir(dist):
         cls = getattr(dist, name)
         if not (isinstance(cls, type) and issubclass(cls, torch.distributions.Distribution)):
@@ -333,7 +359,9 @@ def test_control_uniform_noise_fails_the_bernoulli_round_trip():
     """x = 1{u > 1 - p} with uniform u: at a logit of 90 the evidence x = 0 can't be reproduced; ours can."""
     p = torch.sigmoid(torch.tensor(90.0))
     u = torch.rand(1000) * (1 - p)
-    assert ((u > 1 - p).float() != 0).float().mean() == 0 and (1 - p) == 0  # the cell of 0 is the single point 0 ...
+    assert ((u > 1 - p).float() != 0).float().mean() == 0 and (
+        1 - p
+    ) == 0  # the cell of 0 is the single point 0 ...
     assert ((torch.rand(1000).clamp(min=1e-38) > 1 - p) == 0).sum() == 0  # ... which no noise falls into
     site = exogenous(dist.Bernoulli(logits=torch.tensor(90.0)))
     assert (site.push(site.pull(torch.zeros(1000), torch.rand(1000))) == 0).all()
@@ -341,11 +369,9 @@ def test_control_uniform_noise_fails_the_bernoulli_round_trip():
 
 def test_control_untied_gumbels_fail_the_round_trip():
     """The textbook top-down pull, without breaking ties in push's arithmetic, loses evidence to rounding."""
-    g = torch.Generator().manual_seed(0)
-    log_p = torch.log_softmax(torch.randn(400_000, 4, generator=g) * 30, -1)
-    x = torch.randint(4, (400_000,), generator=g)
-    v = torch.rand(400_000, 4, generator=g)
-    gumbel = -torch.log(-torch.log(v.clamp(1e-38, 1 - 6e-8)))
+    log_p, x = torch.log_softmax(torch.zeros(1, 4), -1), torch.tensor([3])
+    v = torch.tensor([[1 - 6e-8, 0.5, 0.5, 1e-6]])  # a loser that reaches a low maximum
+    gumbel = -torch.log(-torch.log(v))
     won = torch.nn.functional.one_hot(x, 4).bool()
     top = (gumbel * won).sum(-1, keepdim=True)
     naive = torch.where(won, top, -torch.logaddexp(-(log_p + gumbel), -top)) - log_p
@@ -355,7 +381,9 @@ def test_control_untied_gumbels_fail_the_round_trip():
 
 
 def test_control_the_statistical_tests_detect_a_wrong_scale():
-    x = exogenous(dist.Gamma(*f64(3.0, 2.0))).push(Law("logistic", ()).sample(1500, torch.Generator().manual_seed(4), torch.float64))
+    x = exogenous(dist.Gamma(*f64(3.0, 2.0))).push(
+        Law("logistic", ()).sample(1500, torch.Generator().manual_seed(4), torch.float64)
+    )
     assert st.kstest(x.numpy(), st.gamma(3, 0, 0.5 * 1.15).cdf).pvalue < ALPHA
 
 

@@ -1,0 +1,35 @@
+"""Fixtures shared by all tests."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import pyrocausal as pc
+
+from . import scenarios
+
+
+@pytest.fixture
+def confounded() -> pc.SCM:
+    """z -> x, z -> y, x -> y, linear-Gaussian: y = 2x + z + u/2."""
+    return pc.SCM(scenarios.confounded)
+
+
+@pytest.fixture
+def chain() -> pc.SCM:
+    """x -> m -> y and x -> y: m = x/2 + u, y = x + 2m + u."""
+    return pc.SCM(scenarios.chain)
+
+
+@pytest.fixture
+def bernoulli() -> pc.SCM:
+    return pc.SCM(scenarios.bernoulli)
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
