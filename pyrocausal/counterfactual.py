@@ -29,6 +29,7 @@ class Worlds:
         noise: every variable's noise, units (or draws × units) first.
         units: the number of units; `copies` of them lie one after the other where draws are folded in.
         generator: for actions that draw afresh.
+        factual: values of the world `base`, if known: what an action does not reach keeps them, without a computation.
     """
 
     def __init__(
@@ -40,7 +41,10 @@ class Worlds:
         units: int,
         copies: int = 1,
         generator: torch.Generator,
+        factual: Values | None = None,
+        base: Intervention | None = None,
     ):
+        self.factual, self.base = factual or {}, base or Intervention()
         self.program, self.structure, self.noise = program, structure, noise
         self.units, self.copies, self.generator = units, copies, generator
         self._memo: dict[Any, Pass] = {}
@@ -67,10 +71,15 @@ class Worlds:
         return given
 
     def _run(self, intervention: Intervention) -> Pass:
-        inputs = {"noise": self.noise, "given": self.given(intervention), "intervention": intervention}
+        kept = self._kept(intervention)
+        inputs = {
+            "noise": self.noise, "evidence": kept, "given": self.given(intervention), "intervention": intervention,
+        }
         total = self.units * self.copies
+        moving = [name for name in self.structure.variables if name not in kept]
         try:
-            seen = run(self.program, units=total, vectorised=self.structure.vectorised, **inputs)
+            with self.structure.resting(self.program, moving):
+                seen = run(self.program, units=total, vectorised=self.structure.vectorised, **inputs)
         except RuntimeError as error:
             if not self.structure.vectorised or not _branches(error, intervention):
                 raise
@@ -78,6 +87,19 @@ class Worlds:
             seen = run(self.program, units=total, vectorised=False, **inputs)
         self._check(seen, intervention)
         return seen
+
+    def _kept(self, intervention: Intervention) -> Values:
+        """The factual values of what the actions beyond the base do not reach."""
+        depth = len(self.base.layers)
+        if not self.factual or not self.structure.vectorised or intervention.layers[:depth] != self.base.layers:
+            return {}
+        acted = {name for layer in intervention.layers[depth:] for name in layer}
+        readers = any(isinstance(a, Policy) for layer in intervention.layers for a in layer.values())
+        graph = self.structure.graph
+        if readers:  # a policy adds edges
+            return {}
+        reached = acted.union(*(graph.descendants(name) for name in acted), self.base.names)
+        return {n: x for n, x in self.factual.items() if n not in reached and not self.structure.variables[n].computed}
 
     def _per_unit(self, name: str, value: Tensor) -> Tensor:
         if len(value) != self.units:

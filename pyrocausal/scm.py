@@ -311,8 +311,10 @@ class SCM:
         if num_samples is None and method != "importance" and self._ambiguous(submodels.values()):
             num_samples = 100
         noise = self.abduct(evidence, method=method, num_samples=num_samples, seed=seed)
-        found, natural = self._predict_worlds(noise, {k: m._intervention for k, m in submodels.items()}, seed)
         assert noise.factual is not None
+        found, natural = self._predict_worlds(
+            noise, {k: m._intervention for k, m in submodels.items()}, seed, factual=noise.factual
+        )
         return Counterfactual(found, factual=noise.factual, noise=noise, natural=natural)
 
     # ---- keeping
@@ -345,18 +347,38 @@ class SCM:
             if not v.computed and v.name not in latent and not self._intervention.replaces(v.name)
         ]
 
-    def _worlds(self, noise: Mapping[str, Tensor], units: int, copies: int, generator: torch.Generator) -> Worlds:
-        model = self._model
+    def _worlds(
+        self,
+        noise: Mapping[str, Tensor],
+        units: int,
+        copies: int,
+        generator: torch.Generator,
+        factual: Mapping[str, Tensor] | None = None,
+    ) -> Worlds:
         return Worlds(
-            model.program, model.structure, dict(noise), units=units, copies=copies, generator=generator
+            self._model.program,
+            self._model.structure,
+            dict(noise),
+            units=units,
+            copies=copies,
+            generator=generator,
+            factual=dict(factual or {}),
+            base=self._intervention,
         )
 
     def _predict_worlds(
-        self, noise: Noise, worlds: Mapping[str, Intervention], seed: int | None
+        self,
+        noise: Noise,
+        worlds: Mapping[str, Intervention],
+        seed: int | None,
+        factual: Samples | None = None,
     ) -> tuple[dict[str, Samples], dict[str, Samples]]:
         draws, units = noise.num_draws, noise.num_units
-        flat = {k: u.flatten(0, 1) if noise.has_draws else u for k, u in noise.items()}
-        store = self._worlds(flat, units, draws or 1, _generator(seed, stream=1))
+
+        def flat(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {k: x.flatten(0, 1) if noise.has_draws else x for k, x in values.items()}
+
+        store = self._worlds(flat(noise), units, draws or 1, _generator(seed, stream=1), flat(factual or {}))
 
         def shaped(values: Mapping[str, Tensor]) -> Samples:
             if draws is not None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pyro.distributions as dist
 import torch
 from pyro.poutine.messenger import Messenger
+from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 
 from pyrocausal.errors import ProgramError
@@ -62,6 +63,8 @@ class World(Messenger):
         self.seen = Pass({}, {}, {}, {}, {})
 
     def _pyro_sample(self, msg: Any) -> None:
+        if is_plate(msg):
+            return
         name, fn = msg["name"], msg["fn"]
         if msg["infer"].get("_deterministic"):
             value = self.seen.computed[name] = msg["value"]
@@ -130,10 +133,15 @@ def _tensors(found: Mapping[str, Any]) -> Values:
     return {name: torch.as_tensor(value) for name, value in found.items()}
 
 
+def is_plate(msg: Any) -> bool:
+    """Whether a message comes from a plate (of the program's own, within one unit) rather than from a variable."""
+    return isinstance(msg["fn"], _Subsample)
+
+
 def refuse_foreign_sites(msg: Any) -> None:
     """What an SCM program may not contain, checked once at set-up."""
     name = msg["name"]
-    if type(msg["fn"]).__name__ == "_Subsample":
+    if is_plate(msg) and msg["fn"].subsample_size < msg["fn"].size:
         raise ProgramError(
             f"plate '{name}' subsamples",
             why="an SCM program is about one unit, and batches are drawn by fit",

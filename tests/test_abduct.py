@@ -29,7 +29,7 @@ def test_noise_of_a_linear_model_is_its_standardised_residual(confounded):
     assert noise.diagnostics["method"] == "exact"
 
 
-@pytest.mark.parametrize("case", scenarios.ALL, ids=str)
+@pytest.mark.parametrize("case", scenarios.cases(scenarios.ALL))
 def test_abducted_noise_of_samples_has_its_prior_law(case):
     """P(u) = E[P(u | x)]: pulled back from the model's own samples, noise is distributed as it was to begin with."""
     scm = case.scm()
@@ -104,8 +104,8 @@ def test_importance_sampling_against_the_closed_form():
     found = scm.counterfactual({"x": [0.0], "y": [3.0]}, do={"x": 2.0}, num_samples=draws, seed=0)
     z = found.factual["z"][:, 0].double()
     ess = float(found.diagnostics["ess"][0])
-    # the expected effective fraction is E[w]^2 / E[w^2] = N(3; 0, 2)^2 / (N(3; 0, 3/2) N(0; 0, 2)-type integral): 0.31
-    assert 0.2 < ess / draws < 0.45
+    # w = N(3; z, 1): E[w]² / E[w²] = N(3; 0, 2)² / (N(0; 0, 2) N(3; 0, 3/2)) = 0.193
+    assert abs(ess / draws - 0.193) < 0.01
     assert abs(z.mean() - 1.5) < 5 * math.sqrt(0.5 / ess)
     assert abs(z.var() - 0.5) < 5 * math.sqrt(2 * 0.25 / ess)
     assert torch.allclose(found["y"], torch.tensor(5.0), atol=1e-5)
@@ -210,7 +210,7 @@ def test_a_variable_without_evidence_is_not_taken_for_latent(confounded):
 
 def test_a_misspelt_name(confounded):
     e = error(confounded, {"zz": [1.0], "x": [1.0], "y": [1.0]})
-    assert "'zz'" in e.what and "'z'" in e.why
+    assert "'zz'" in e.what and "z, x, y" in e.why and "'z'" in e.fix
 
 
 def test_wrong_lengths(confounded):
@@ -250,6 +250,7 @@ def test_evidence_that_contradicts_a_deterministic_site():
     assert "'square'" in e.what and "row 1" in e.what and "4 and not 5" in e.why
 
 
+@pytest.mark.xfail(strict=True, reason="BUGS 2: a Delta site kills set-up")
 def test_evidence_that_contradicts_a_delta():
     def program():
         x = pyro.sample("x", dist.Normal(0.0, 1.0))

@@ -8,7 +8,7 @@ import torch
 import pyrocausal as pc
 
 from . import scenarios
-from .scenarios import DISCRETE, EXACT
+from .scenarios import DISCRETE, EXACT, cases
 
 # For frequencies: |f - p| < 5 standard errors rejects a right answer with probability 6e-7 (normal tail). With some 60
 # comparisons a reseeding of all fails by chance less than once in 25,000 times; the seeds are fixed.
@@ -26,7 +26,7 @@ def wrong(found, truth, tolerance) -> bool:
     return bool((found.double() - truth.double()).abs().amax() > tolerance * scale)
 
 
-@pytest.mark.parametrize("case", EXACT, ids=str)
+@pytest.mark.parametrize("case", cases(EXACT))
 def test_exact_counterfactuals(case):
     scm = case.scm()
     units = scm.sample(20, seed=1)
@@ -40,7 +40,7 @@ def test_exact_counterfactuals(case):
     assert all(wrong(control[name], truth[name], case.tolerance) for name in random)
 
 
-@pytest.mark.parametrize("case", EXACT, ids=str)
+@pytest.mark.parametrize("case", cases(EXACT))
 def test_structure_of_the_scenarios(case):
     scm = case.scm()
     assert set(scm.graph.edges) == set(pc.CausalGraph.from_string(case.graph).edges)
@@ -56,7 +56,7 @@ def far_off(found, p) -> bool:
     return bool(((frequencies(found, p.shape[-1]) - p).abs() > error).any())
 
 
-@pytest.mark.parametrize("case", DISCRETE, ids=str)
+@pytest.mark.parametrize("case", cases(DISCRETE))
 def test_discrete_counterfactuals_have_the_exact_posterior(case):
     scm = case.scm()
     units = scm.sample(6, seed=2)

@@ -124,7 +124,6 @@ def test_a_later_value_wins(confounded):
 
 
 def test_functions_compose_in_order(confounded, units):
-    found = at(confounded.do(x=lambda v: v + 1), units[:0] if False else units, x=lambda v: v * 2) if False else None
     submodel = confounded.do(x=lambda v: v + 1).do(x=lambda v: v * 2)
     found = submodel.predict(confounded.abduct(units))
     assert torch.allclose(found["x"], (units["x"] + 1) * 2)
@@ -151,7 +150,7 @@ def test_do_leaves_the_model_alone(confounded, units):
 def test_enforced_values_are_recorded_and_natural_ones_kept(confounded, units):
     found = confounded.counterfactual(units, do={"x": 5.0})
     assert (found["x"] == 5).all()
-    assert torch.equal(found.natural["do"]["x"], units["x"]) or torch.allclose(found.natural["do"]["x"], units["x"])
+    assert torch.allclose(found.natural["do"]["x"], units["x"], atol=1e-6)
     assert list(found.natural["do"]) == ["x"]
 
 
@@ -285,20 +284,12 @@ def test_branching_actions_run_one_by_one_and_say_so(confounded, units, caplog):
     assert torch.allclose(found["x"], units["x"].clamp_min(0)) and "branches" in caplog.text
 
 
-def test_far_actions_warn():
+def test_far_actions_warn(caplog):
     scm = pc.SCM(scenarios.Module())
     x = torch.randn(200, generator=torch.Generator().manual_seed(0))
     scm.fit({"x": x, "y": 2 * x}, epochs=1, progress=False)
-    records = []
-    import logging
-
-    handler = logging.Handler()
-    handler.emit = records.append
-    logging.getLogger("pyrocausal").addHandler(handler)
-    try:
+    with caplog.at_level("WARNING", "pyrocausal"):
         scm.do(x=3.0)
-        assert not records
+        assert not caplog.records
         scm.do(x=20.0)
-        assert "standard deviations" in records[0].getMessage() and "x" in records[0].getMessage()
-    finally:
-        logging.getLogger("pyrocausal").removeHandler(handler)
+    assert "do(x) is 2" in caplog.text and "standard deviations" in caplog.text

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import pyrocausal as pc
 
-from .scenarios import ALL, EXACT, Plan, every_family, plans
+from .scenarios import ALL, EXACT, Plan, cases, every_family, plans
 
 bounded = settings(
     max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
@@ -40,7 +40,7 @@ def a_value(scm, name: str, seed: int):
     return scm.sample(1, seed=seed)[name][0]
 
 
-cases = given(plan=plans(), seed=st.integers(0, 1000), pick=st.integers(0, 4))
+random_scms = given(plan=plans(), seed=st.integers(0, 1000), pick=st.integers(0, 4))
 
 
 def set_up(plan: Plan, seed: int, pick: int):
@@ -49,13 +49,13 @@ def set_up(plan: Plan, seed: int, pick: int):
 
 
 @bounded
-@cases
+@random_scms
 def test_set_up_finds_the_edges(plan, seed, pick):
     assert set(pc.SCM(plan.program()).graph.edges) == plan.edges
 
 
 @bounded
-@cases
+@random_scms
 def test_1_composition(plan, seed, pick):
     scm, units, x = set_up(plan, seed, pick)
     again = scm.counterfactual(units, do={x: units[x]}, num_samples=1, seed=seed)
@@ -67,7 +67,7 @@ def test_1_composition(plan, seed, pick):
 
 
 @bounded
-@cases
+@random_scms
 def test_2_effectiveness(plan, seed, pick):
     scm, units, x = set_up(plan, seed, pick)
     value = a_value(scm, x, seed + 1)
@@ -79,7 +79,7 @@ def test_2_effectiveness(plan, seed, pick):
 
 
 @bounded
-@cases
+@random_scms
 def test_3_reversibility_with_the_noise_carried_along(plan, seed, pick):
     scm, units, x = set_up(plan, seed, pick)
     noise = scm.abduct(units, seed=0)
@@ -92,7 +92,7 @@ def test_3_reversibility_with_the_noise_carried_along(plan, seed, pick):
 
 
 @bounded
-@cases
+@random_scms
 def test_3_reversibility_with_the_noise_abducted_anew(plan, seed, pick):
     scm, units, x = set_up(plan, seed, pick)
     value = a_value(scm, x, seed + 1)
@@ -112,7 +112,7 @@ def test_3_discrete_children_do_not_come_back_when_abducted_anew(bernoulli):
 
 
 @bounded
-@cases
+@random_scms
 def test_4_independence_of_mechanisms(plan, seed, pick):
     scm, units, x = set_up(plan, seed, pick)
     submodel = scm.do({x: a_value(scm, x, seed + 1)})
@@ -128,7 +128,7 @@ def test_4_independence_of_mechanisms(plan, seed, pick):
 
 
 @bounded
-@cases
+@random_scms
 def test_8_n_units_are_n_times_one(plan, seed, pick):
     scm, units, x = set_up(plan, seed, pick)
     noise = scm.abduct(units, seed=0)
@@ -140,7 +140,7 @@ def test_8_n_units_are_n_times_one(plan, seed, pick):
 
 
 @bounded
-@cases
+@random_scms
 def test_8_float32_is_nearly_float64(plan, seed, pick):
     single = pc.SCM(plan.program())
     torch.set_default_dtype(torch.float64)
@@ -164,14 +164,14 @@ def test_every_family_follows_every_other():
     assert worlds_agree(scm, scm.predict(scm.abduct(units, seed=1)), units) == []
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("case", cases(ALL))
 def test_abduction_then_prediction_is_the_identity(case):
     scm = case.scm()
     units = scm.sample(20, seed=0)
     assert worlds_agree(scm, scm.predict(scm.abduct(units, seed=1)), units, tolerance=case.tolerance) == []
 
 
-@pytest.mark.parametrize("case", EXACT, ids=str)
+@pytest.mark.parametrize("case", cases(EXACT))
 def test_units_do_not_see_each_other(case):
     scm = case.scm()
     units = scm.sample(5, seed=0)

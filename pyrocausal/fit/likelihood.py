@@ -17,7 +17,7 @@ from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
 from pyrocausal.mechanisms.base import Mechanism, mechanism_of
 from pyrocausal.units import Program, over_units
-from pyrocausal.world import Values, run
+from pyrocausal.world import Pass, Values, is_plate, run
 
 
 class SiteScores:
@@ -39,7 +39,12 @@ class SiteScores:
     def _scores(self, batch: Values, sites: Collection[str]) -> Values:
         units = len(next(iter(batch.values())))
         noise = prior(self.replaced, units, torch.Generator().manual_seed(0)) if self.replaced else {}
-        seen = run(
+        with self.structure.resting(self.program, sites):
+            seen = self._run(batch, sites, units, noise)
+        return seen.log_prob
+
+    def _run(self, batch: Values, sites: Collection[str], units: int, noise: Values) -> Pass:
+        return run(
             self.program,
             units=units,
             evidence=batch,
@@ -48,7 +53,6 @@ class SiteScores:
             score=frozenset(sites),
             vectorised=self.structure.vectorised,
         )
-        return seen.log_prob
 
 
 def log_prob(program: Program, structure: Structure, intervention: Intervention, data: Values) -> Tensor:
@@ -74,6 +78,8 @@ class _Inputs(Messenger):
         self.features: Values = {}
 
     def _pyro_sample(self, msg: Any) -> None:
+        if is_plate(msg):
+            return
         name = msg["name"]
         found = mechanism_of(msg["fn"])
         if found is not None and name in self.values:

@@ -25,7 +25,7 @@ from pyrocausal.fit.likelihood import Inputs, SiteScores, families, learn_scales
 from pyrocausal.fit.options import FitOptions, History
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
-from pyrocausal.mechanisms.base import Mechanism, only
+from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.units import Program
 from pyrocausal.world import Values
 
@@ -99,7 +99,6 @@ class Loop:
         self.best_step = [0 for _ in self.groups]
         self.curves: dict[int, dict[str, float]] = {}
         self.optimizer = self._optimizer()
-        self.may_rest = self._check_rest()
 
     # ---- one step
 
@@ -124,7 +123,7 @@ class Loop:
         """Mean negative log-likelihood of the active sites, plus their mechanisms' penalties."""
         active = self._active_sites()
         used = self._mechanisms(active)
-        with self._at(parameters), self._working(active):
+        with self._at(parameters):
             scores = self.scores(batch, active)
             penalty = sum((m.penalty() for m in used), start=torch.zeros(()))
         return penalty - torch.stack([scores[site].mean() for site in sorted(active)]).sum()
@@ -164,11 +163,10 @@ class Loop:
             ahead = torch.full(self._replica_shape, float(self.step))
             return dict.fromkeys(self.trained, ahead)
         sites, batch = self._active_sites() or self.trained, _rows(self.data, self.held)
-        with self._working(sites):
-            if not self.replicated:
-                return {k: s.mean() for k, s in self.scores(batch, sites, parameters).items()}
-            score = torch.vmap(lambda p: self.scores(batch, sites, p), chunk_size=CHUNK)
-            found = score(dict(parameters))
+        if not self.replicated:
+            return {k: s.mean() for k, s in self.scores(batch, sites, parameters).items()}
+        score = torch.vmap(lambda p: self.scores(batch, sites, p), chunk_size=CHUNK)
+        found = score(dict(parameters))
         assert self.weights is not None
         return {k: (s * self.weights).sum(-1) / self.weights.sum(-1) for k, s in found.items()}
 
@@ -207,25 +205,6 @@ class Loop:
 
     def _mechanisms(self, sites: Collection[str]) -> dict[Mechanism, None]:
         return dict.fromkeys(m for site, m in self.inputs.mechanisms.items() if site in sites)
-
-    def _working(self, sites: Collection[str]) -> AbstractContextManager[None]:
-        """Mechanisms of other sites rest, unless the program looks at their distributions itself."""
-        return only(self._mechanisms(sites), self.may_rest)
-
-    @torch.no_grad()
-    def _check_rest(self) -> set[Mechanism]:
-        """The mechanisms, if the scores of each site are the same while all others rest."""
-        batch = _rows(self.data, self.held[:2] if len(self.held) else self.rows.flatten()[:2])
-        sites = self.inputs.mechanisms
-        full = self.scores(batch, sites)
-        try:
-            for site, mechanism in sites.items():
-                with only({mechanism}, sites.values()):
-                    if not torch.equal(self.scores(batch, {site})[site], full[site]):
-                        return set()
-        except Exception:  # whatever a program does with a distribution of which nothing may be asked
-            return set()
-        return set(sites.values())
 
     @property
     def _replica_shape(self) -> tuple[int, ...]:

@@ -8,10 +8,10 @@ running them one by one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pyro.distributions as dist
 import torch
@@ -22,10 +22,10 @@ from torch import Tensor
 from pyrocausal.errors import ProgramError, PyrocausalError
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.mechanisms.base import Mechanism, Origin, tag
+from pyrocausal.mechanisms.base import Mechanism, Origin, mechanism_of, only, tag
 from pyrocausal.units import Program, over_units
 from pyrocausal.variables import Column, Variable
-from pyrocausal.world import Values, refuse_foreign_sites, run
+from pyrocausal.world import Values, is_plate, refuse_foreign_sites, run
 
 logger = logging.getLogger("pyrocausal")
 
@@ -40,6 +40,15 @@ class Structure:
     variables: dict[str, Variable]
     graph: CausalGraph
     vectorised: bool  # False: the program branches on a unit's value and runs unit by unit
+    makers: Mapping[str, str]  # variable to the path of the mechanism that makes its distribution
+    may_rest: bool  # whether a mechanism may do no work in passes that don't look at its variables
+
+    def resting(self, program: Program, sites: Collection[str]) -> AbstractContextManager[None]:
+        """Within, only the mechanisms of `sites` work."""
+        if not self.may_rest:
+            return nullcontext()
+        mechanisms = {site: cast(Mechanism, program.get_submodule(path)) for site, path in self.makers.items()}
+        return only([m for site, m in mechanisms.items() if site in sites], mechanisms.values())
 
 
 def discover(program: Program, *, latent: tuple[str, ...] = (), seed: int = 0) -> Structure:
@@ -48,15 +57,15 @@ def discover(program: Program, *, latent: tuple[str, ...] = (), seed: int = 0) -
     program.eval()
     try:
         with _own_randomness(seed), torch.no_grad():
-            variables = _record(program, latent, seed)
+            variables, makers = _record(program, latent, seed)
             _all_built(program)
             vectorised = _check_units(program, variables, seed)
             edges = _provenance(program, variables, seed) | _probe(program, variables, vectorised, seed)
-            program.zero_grad()
+            may_rest = vectorised and _check_rest(program, variables, makers, seed)
     finally:
         program.train(training)
     edges = {(a, b) for a, b in edges if a != b}
-    return Structure(variables, CausalGraph(tuple(variables), edges, latent=latent), vectorised)
+    return Structure(variables, CausalGraph(tuple(variables), edges, latent=latent), vectorised, makers, may_rest)
 
 
 # ---- the sites
@@ -70,9 +79,12 @@ class _Recorder(Messenger):
         self.latent = latent
         self.generator = torch.Generator().manual_seed(seed)
         self.variables: dict[str, Variable] = {}
+        self.mechanisms: dict[str, Mechanism] = {}
 
     def _pyro_sample(self, msg: Any) -> None:
         refuse_foreign_sites(msg)
+        if is_plate(msg):
+            return
         name = msg["name"]
         if name in self.variables:
             raise ProgramError(f"two sites are named '{name}'", fix="give each variable its own name")
@@ -83,6 +95,9 @@ class _Recorder(Messenger):
             mechanism = _mechanism_of(name, msg["fn"], msg["infer"])
             value = mechanism.push(mechanism.law.sample(1, self.generator, torch.get_default_dtype())[0])
             variable = _variable(name, msg["fn"], mechanism, value)
+            made = mechanism_of(msg["fn"])
+            if made is not None:
+                self.mechanisms[name] = made[0]
         self.variables[name] = variable
         msg["value"] = tag(value, self._origin(variable))
         msg["done"] = msg["stop"] = True
@@ -136,14 +151,20 @@ def _number_support(fn: Any) -> Any:
     return support
 
 
-def _record(program: Program, latent: tuple[str, ...], seed: int) -> dict[str, Variable]:
-    """The variables of several prior runs: one that a run lacks is optional, one that changes is an error."""
+def _record(
+    program: Program, latent: tuple[str, ...], seed: int
+) -> tuple[dict[str, Variable], dict[str, str]]:
+    """The variables of several prior runs (one that a run lacks is optional, one that changes is an error), and
+    the paths of the mechanisms that make them."""
     found: list[dict[str, Variable]] = []
+    makers: dict[str, str] = {}
     for i in range(RUNS):
         recorder = _Recorder(seed + i, latent)
         with program.running(recorder, validate=True):
             program()
         found.append(recorder.variables)
+        paths = {id(module): path for path, module in program.named_modules()}
+        makers |= {name: paths[id(m)] for name, m in recorder.mechanisms.items() if id(m) in paths}
     merged: dict[str, Variable] = {}
     for variables in found:
         for name, variable in variables.items():
@@ -152,10 +173,10 @@ def _record(program: Program, latent: tuple[str, ...], seed: int) -> dict[str, V
         raise ProgramError(
             "the program has no sample sites", fix='write pyro.sample("x", …) for every variable'
         )
-    return {
-        name: replace(variable, optional=any(name not in variables for variables in found))
-        for name, variable in merged.items()
+    variables = {
+        name: replace(variable, optional=any(name not in run for run in found)) for name, variable in merged.items()
     }
+    return variables, makers
 
 
 def _merge(one: Variable, other: Variable) -> Variable:
@@ -195,8 +216,6 @@ def _check_units(program: Program, variables: dict[str, Variable], seed: int) ->
     """Whether units may run at once; an error where that gives other numbers than one by one."""
     generator = torch.Generator().manual_seed(seed)
     noise = {v.name: v.law.sample(3, generator, torch.get_default_dtype()) for v in variables.values()}
-    noise = {name: u for name, u in noise.items() if not variables[name].computed or u.numel()}
-    noise |= {name: torch.empty(3, 0) for name, v in variables.items() if v.computed}
     alone = run(program, units=3, noise=noise, vectorised=False).values
     torch.manual_seed(seed + 1)
     again = run(program, units=3, noise=noise, vectorised=False).values
@@ -254,6 +273,24 @@ def _same_values(one: Values, other: Values, what: str, *, why: str, fix: str) -
             raise ProgramError(f"site '{name}' {what}", why=why, fix=fix)
 
 
+def _check_rest(program: Program, variables: dict[str, Variable], makers: dict[str, str], seed: int) -> bool:
+    """Whether each variable comes out the same while all other mechanisms rest and their variables are given."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = {v.name: v.law.sample(3, generator, torch.get_default_dtype()) for v in variables.values()}
+    full = run(program, units=3, noise=noise).values
+    mechanisms = {site: cast(Mechanism, program.get_submodule(path)) for site, path in makers.items()}
+    for site, mechanism in mechanisms.items():
+        given = {name: x for name, x in full.items() if name in mechanisms and mechanisms[name] is not mechanism}
+        try:
+            with only([mechanism], mechanisms.values()):
+                alone = run(program, units=3, noise=noise, evidence=given).values[site]
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+            return False  # the program does something else with a mechanism's distribution than to sample from it
+        if not torch.equal(alone, full[site]):
+            return False
+    return True
+
+
 # ---- the edges
 
 
@@ -266,6 +303,8 @@ class _Provenance(Messenger):
         self.edges: set[tuple[str, str]] = set()
 
     def _pyro_sample(self, msg: Any) -> None:
+        if is_plate(msg):
+            return
         name, fn = msg["name"], msg["fn"]
         if msg["infer"].get("_deterministic"):
             value, sources = detach_provenance(msg["value"]), get_provenance(msg["value"])
@@ -300,6 +339,8 @@ class _Clamp(Messenger):
         self.signature: Values = {}
 
     def _pyro_sample(self, msg: Any) -> None:
+        if is_plate(msg):
+            return
         name, fn = msg["name"], msg["fn"]
         if msg["infer"].get("_deterministic"):
             parts = [msg["value"]]
