@@ -79,18 +79,25 @@ def prior(variables: Mapping[str, Variable], units: int, generator: torch.Genera
 def _complete(pulled: Values, before: Values, variables: Mapping[str, Variable]) -> Values:
     """Units whose run did not reach an optional variable keep its noise from the prior."""
     missing = {name: u for name, u in before.items() if variables[name].optional}
-    filled = {name: torch.where(torch.isnan(pulled[name]), u, pulled[name]) if name in pulled else u for name, u in missing.items()}
+    filled = {
+        name: torch.where(torch.isnan(pulled[name]), u, pulled[name]) if name in pulled else u
+        for name, u in missing.items()
+    }
     return {**pulled, **filled}
 
 
 def _scored(variables: Mapping[str, Variable], evidence: Values, weigh: bool) -> frozenset[str]:
     """Sites whose probability is needed: all evidence to weigh latents, else where the support depends on parents."""
-    return frozenset(n for n in evidence if not variables[n].computed and (weigh or variables[n].support is None))
+    return frozenset(
+        n for n in evidence if not variables[n].computed and (weigh or variables[n].support is None)
+    )
 
 
 def _choose(method: str, latent: tuple[str, ...]) -> str:
     if method not in METHODS:
-        raise EvidenceError(f"method={method!r} is no abduction engine", fix=f"use one of {', '.join(METHODS)}")
+        raise EvidenceError(
+            f"method={method!r} is no abduction engine", fix=f"use one of {', '.join(METHODS)}"
+        )
     if method == "exact" and latent:
         raise EvidenceError(
             f"'{latent[0]}' is latent, so its noise can't be computed exactly",
@@ -104,7 +111,9 @@ def _unobserved(structure: Structure, intervention: Intervention, evidence: Valu
     missing = [
         name
         for name, variable in structure.variables.items()
-        if name not in evidence and not variable.computed and not variable.optional
+        if name not in evidence
+        and not variable.computed
+        and not variable.optional
         and not intervention.replaces(name)
     ]
     for name in missing:
@@ -146,7 +155,11 @@ def _check(
 
 
 def _blank(x: Tensor) -> Tensor:
-    return torch.isnan(x).reshape(len(x), -1).any(-1) if x.is_floating_point() else torch.zeros(len(x), dtype=torch.bool)
+    return (
+        torch.isnan(x).reshape(len(x), -1).any(-1)
+        if x.is_floating_point()
+        else torch.zeros(len(x), dtype=torch.bool)
+    )
 
 
 def _impossible(name: str, bad: Tensor, structure: Structure) -> None:
@@ -185,11 +198,19 @@ def _uniforms(
 
 
 def _resample(
-    noise: Noise, factual: Values, seen: Pass, evidence: Values, draws: int, units: int, generator: torch.Generator
+    noise: Noise,
+    factual: Values,
+    seen: Pass,
+    evidence: Values,
+    draws: int,
+    units: int,
+    generator: torch.Generator,
 ) -> Values:
     """Draws with equal weights, by systematic resampling within each unit; the weights go into the diagnostics."""
-    total = torch.stack([logp.double() for logp in seen.log_prob.values()]).sum(0) if seen.log_prob else torch.zeros(
-        draws * units, dtype=torch.double
+    total = (
+        torch.stack([logp.double() for logp in seen.log_prob.values()]).sum(0)
+        if seen.log_prob
+        else torch.zeros(draws * units, dtype=torch.double)
     )
     log_weights = total.reshape(draws, units)
     impossible = ~torch.isfinite(log_weights).any(0)
@@ -211,7 +232,10 @@ def _resample(
         logger.warning(
             "Importance sampling is unreliable for %d of %d units: effective sample size as low as %.1f of %d draws. "
             "Raise num_samples, or observe more.",
-            int((ess < max(50.0, 0.01 * draws)).sum()), units, worst, draws,
+            int((ess < max(50.0, 0.01 * draws)).sum()),
+            units,
+            worst,
+            draws,
         )
     return factual
 

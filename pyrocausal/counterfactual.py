@@ -73,7 +73,10 @@ class Worlds:
     def _run(self, intervention: Intervention) -> Pass:
         kept = self._kept(intervention)
         inputs = {
-            "noise": self.noise, "evidence": kept, "given": self.given(intervention), "intervention": intervention,
+            "noise": self.noise,
+            "evidence": kept,
+            "given": self.given(intervention),
+            "intervention": intervention,
         }
         total = self.units * self.copies
         moving = [name for name in self.structure.variables if name not in kept]
@@ -83,7 +86,9 @@ class Worlds:
         except RuntimeError as error:
             if not self.structure.vectorised or not _branches(error, intervention):
                 raise
-            logger.warning("An action branches on a unit's value, so units run one by one; torch.where is fast.")
+            logger.warning(
+                "An action branches on a unit's value, so units run one by one; torch.where is fast."
+            )
             seen = run(self.program, units=total, vectorised=False, **inputs)
         self._check(seen, intervention)
         return seen
@@ -91,7 +96,11 @@ class Worlds:
     def _kept(self, intervention: Intervention) -> Values:
         """The factual values of what the actions beyond the base do not reach."""
         depth = len(self.base.layers)
-        if not self.factual or not self.structure.vectorised or intervention.layers[:depth] != self.base.layers:
+        if (
+            not self.factual
+            or not self.structure.vectorised
+            or intervention.layers[:depth] != self.base.layers
+        ):
             return {}
         acted = {name for layer in intervention.layers[depth:] for name in layer}
         readers = any(isinstance(a, Policy) for layer in intervention.layers for a in layer.values())
@@ -99,7 +108,11 @@ class Worlds:
         if readers:  # a policy adds edges
             return {}
         reached = acted.union(*(graph.descendants(name) for name in acted), self.base.names)
-        return {n: x for n, x in self.factual.items() if n not in reached and not self.structure.variables[n].computed}
+        return {
+            n: x
+            for n, x in self.factual.items()
+            if n not in reached and not self.structure.variables[n].computed
+        }
 
     def _per_unit(self, name: str, value: Tensor) -> Tensor:
         if len(value) != self.units:

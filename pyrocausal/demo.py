@@ -32,7 +32,10 @@ class Smoking(PyroModule):
         super().__init__()
         self.sex, self.race = m.Categorical(levels(frame, "sex")), m.Categorical(levels(frame, "race"))
         self.education = m.Categorical(levels(frame, "education"))
-        self.exercise, self.activity = m.Categorical(levels(frame, "exercise")), m.Categorical(levels(frame, "activity"))
+        self.exercise, self.activity = (
+            m.Categorical(levels(frame, "exercise")),
+            m.Categorical(levels(frame, "activity")),
+        )
         self.age, self.weight_1971 = m.Continuous(), m.Continuous()
         self.smoking_years, self.smoking_intensity = m.Continuous(), m.Continuous()
         self.quit = m.Bernoulli()
@@ -87,7 +90,9 @@ def group_means(scm: SCM, people: pd.DataFrame) -> Tensor:
     return torch.stack([effect[torch.tensor(rows.to_numpy())].mean() for rows in groups(people).values()])
 
 
-def run(out: str | Path = "demo", *, seed: int = 0, replicas: int = 100, progress: bool = True) -> pd.DataFrame:
+def run(
+    out: str | Path = "demo", *, seed: int = 0, replicas: int = 100, progress: bool = True
+) -> pd.DataFrame:
     """Fit, ask, print, draw; returns the table of effects with their intervals."""
     frame = nhefs()
     folder = Path(out)
@@ -146,7 +151,7 @@ def keep(
     import matplotlib.pyplot as plt
     import xarray
 
-    figure, ax = plt.subplots(figsize=(11, 6), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8, 7.5), layout="constrained")
     plots.graph(scm.do(quit=1).graph, ax=ax)
     figure.savefig(folder / "graph.png", dpi=150)
     figure, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
@@ -156,7 +161,9 @@ def keep(
     plt.close("all")
     (folder / "graph.svg").write_text(scm.do(quit=1).graph._repr_html_(), encoding="utf-8")
     data = cf.to_arviz()
-    effect = xarray.DataArray(draws[None].numpy(), dims=["chain", "draw", "group"], coords={"group": list(table.index)})
+    effect = xarray.DataArray(
+        draws[None].numpy(), dims=["chain", "draw", "group"], coords={"group": list(table.index)}
+    )
     data.add_groups({"bootstrap": xarray.Dataset({"effect": effect})}, warn_on_custom_groups=False)
     data.to_netcdf(str(folder / "inference.nc"))
     print(f"\nWritten to {folder}/: graph.png, graph.svg, effect.png, inference.nc (for ArviZ)")

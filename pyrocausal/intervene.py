@@ -112,7 +112,9 @@ class Intervention:
         """The submodel that layer `depth` acts on."""
         return Intervention(self.layers[:depth])
 
-    def act(self, name: str, value: Tensor, values: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Tensor:
+    def act(
+        self, name: str, value: Tensor, values: Mapping[str, Tensor], given: Mapping[str, Tensor]
+    ) -> Tensor:
         """The value enforced at a site, from its natural value, the values before it and per-unit inputs."""
         natural_value = value
         for key, action in self.chains.get(name, ()):
@@ -193,13 +195,14 @@ def parse_actions(
         raise InterventionError(f"'{twice.pop()}' is set twice in one do", fix="name each variable once")
     given = {**(actions or {}), **kw}
     check_names(given, variables, where="do")
-    return {name: _parse(variables[name], value, variables) for name, value in given.items()}
+    return {name: parse_action(variables[name], value, variables) for name, value in given.items()}
 
 
-def _parse(variable: Variable, value: Any, variables: Mapping[str, Variable]) -> Action:
+def parse_action(variable: Variable, value: Any, variables: Mapping[str, Variable] | None = None) -> Action:
+    """One action on one variable; `variables` are those that a `natural` may name."""
     match value:
         case Natural():
-            return Natural(parse_actions(value.actions, {}, variables))
+            return Natural(parse_actions(value.actions, {}, variables or {}))
         case Hard() | Shift() | Policy() | Stochastic():
             return value
         case Distribution():
@@ -232,7 +235,9 @@ def _hard(variable: Variable, value: Any) -> Hard:
     where = f"do({variable.name}=…)"
     shape = _shape_of(value)
     if shape is None:
-        raise InterventionError(f"{where}: None is no action", fix="pass a value, a function, a policy or a distribution")
+        raise InterventionError(
+            f"{where}: None is no action", fix="pass a value, a function, a policy or a distribution"
+        )
     if shape == variable.shape:
         return Hard(variable.encode(_batch_of_one(value), where=where)[0])
     if shape == ():

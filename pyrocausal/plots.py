@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 graph = draw.axes
 
 
-def forest(table: pd.DataFrame, *, references: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
+def forest(
+    table: pd.DataFrame, *, references: Mapping[str, float] | None = None, ax: Axes | None = None
+) -> Axes:
     """Effects with their intervals, a row each.
 
     Args:

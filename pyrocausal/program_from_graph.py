@@ -59,7 +59,9 @@ class GraphProgram(nn.Module):
             if name in self.given:
                 continue
             if name not in data:
-                raise ProgramError(f"fit: there is no column '{name}'", fix="add it, or leave it out of the graph")
+                raise ProgramError(
+                    f"fit: there is no column '{name}'", fix="add it, or leave it out of the graph"
+                )
             self.kinds[name] = choose(data[name])
         self._make()
 
@@ -100,7 +102,9 @@ def choose(column: Any) -> tuple[str, dict[str, Any]]:
         levels = sorted(series.unique().tolist(), key=str)
     else:
         values = np.unique(series.to_numpy())
-        return ("Bernoulli", {}) if len(values) == 2 and set(values.tolist()) <= {0, 1} else ("Continuous", {})
+        return (
+            ("Bernoulli", {}) if len(values) == 2 and set(values.tolist()) <= {0, 1} else ("Continuous", {})
+        )
     return "Categorical", {"levels": levels}
 
 

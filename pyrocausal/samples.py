@@ -87,9 +87,13 @@ class Samples(Mapping[str, Tensor]):
         if not self.has_draws:
             return self._frame(self.values_, self._index())
         if draws:
-            index = pd.MultiIndex.from_product([range(self.num_draws or 0), self._index()], names=["draw", "unit"])
+            index = pd.MultiIndex.from_product(
+                [range(self.num_draws or 0), self._index()], names=["draw", "unit"]
+            )
             return self._frame({k: v.flatten(0, 1) for k, v in self.values_.items()}, index)
-        return self._frame({k: self._centre(k, v) for k, v in self.values_.items()}, self._index(), averaged=True)
+        return self._frame(
+            {k: self._centre(k, v) for k, v in self.values_.items()}, self._index(), averaged=True
+        )
 
     def _index(self) -> pd.Index:
         return self.index if self.index is not None else pd.RangeIndex(self.num_units)
@@ -100,7 +104,9 @@ class Samples(Mapping[str, Tensor]):
             return torch.mode(value, 0).values
         return value.double().mean(0)
 
-    def _frame(self, values: Mapping[str, Tensor], index: pd.Index, *, averaged: bool = False) -> pd.DataFrame:
+    def _frame(
+        self, values: Mapping[str, Tensor], index: pd.Index, *, averaged: bool = False
+    ) -> pd.DataFrame:
         columns: dict[str, Any] = {}
         for name, value in values.items():
             if value.dim() == 1:
@@ -118,7 +124,8 @@ class Samples(Mapping[str, Tensor]):
         if averaged and variable.column.levels is None:
             return array
         if dtype == "category":
-            return pd.Categorical(array, categories=list(variable.column.levels or ()))
+            levels, ordered = list(variable.column.levels or ()), variable.column.ordered
+            return pd.Categorical(array, categories=levels, ordered=ordered)
         if variable.discrete and not pd.isna(array).any():
             return array.astype(dtype) if dtype and dtype != "object" else _whole(array)
         return array
@@ -203,7 +210,9 @@ class Counterfactual(Samples):
     ):
         only = next(iter(worlds.values()))
         single = len(worlds) == 1
-        super().__init__(only.values_ if single else {}, only.variables, draws=only.has_draws, index=only.index)
+        super().__init__(
+            only.values_ if single else {}, only.variables, draws=only.has_draws, index=only.index
+        )
         self.worlds = dict(worlds)
         self.factual, self.noise, self.natural = factual, noise, dict(natural)
         self.diagnostics = noise.diagnostics
@@ -236,7 +245,8 @@ class Counterfactual(Samples):
         import xarray
 
         worlds = xarray.concat(
-            [world._dataset() for world in self.worlds.values()], dim=pd.Index(list(self.worlds), name="world")
+            [world._dataset() for world in self.worlds.values()],
+            dim=pd.Index(list(self.worlds), name="world"),
         ).transpose("chain", "draw", "unit", "world", ...)
         factual = Samples(
             {k: v[0] if self.factual.has_draws else v for k, v in self.factual.items()},

@@ -200,7 +200,9 @@ class SCM:
         """
         settings = FitOptions.of(options)
         if not isinstance(replicas, int) or replicas < 2:
-            raise FitError(f"replicas={replicas!r}", why="an interval needs at least two refits", fix="pass 100 or more")
+            raise FitError(
+                f"replicas={replicas!r}", why="an interval needs at least two refits", fix="pass 100 or more"
+            )
         sites = list(self._needed()) if only is None else list(only)
         check_names(sites, self.variables, where="bootstrap(only=…)")
         table = read(data, self.variables, where="bootstrap", need=self._needed())
@@ -261,11 +263,17 @@ class SCM:
             EvidenceError: a variable is missing, or the evidence is impossible or contradicts the model.
         """
         if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
-            raise EvidenceError(f"num_samples={num_samples!r} is no number of draws", fix="pass a positive integer")
+            raise EvidenceError(
+                f"num_samples={num_samples!r} is no number of draws", fix="pass a positive integer"
+            )
         table = read(evidence, self.variables, where="evidence")
         generator = _generator(seed)
         units = len(next(iter(table.values.values())))
-        given = self._worlds({}, units, 1, generator).given(self._intervention) if self._intervention.names else {}
+        given = (
+            self._worlds({}, units, 1, generator).given(self._intervention)
+            if self._intervention.names
+            else {}
+        )
         noise = abduct(
             self._model.program,
             self._model.structure,
@@ -285,6 +293,9 @@ class SCM:
         if not isinstance(noise, Noise):
             raise EvidenceError(f"predict takes the Noise that abduct gives, not {type(noise).__name__}")
         check_names(noise, self.variables, where="noise")
+        lacking = [v.name for v in self.variables.values() if not v.computed and v.name not in noise]
+        if lacking:
+            raise EvidenceError(f"the noise of '{lacking[0]}' is missing", fix="pass all that abduct gave")
         return self._predict_worlds(noise, {"": self._intervention}, seed)[0][""]
 
     @torch.no_grad()
@@ -327,6 +338,7 @@ class SCM:
     def load(cls, path: str | Path, program: Callable[[], Any] | None = None, **options: Any) -> SCM:
         """The SCM that `save` wrote. One made from a graph needs nothing else; others need their program."""
         found = storage.read(path)
+        options.setdefault("latent", tuple(found.graph.latent))
         scm = cls(program if program is not None else found.graph_program(path), **options)
         scm._model.restore(found, path)
         return scm
@@ -343,7 +355,8 @@ class SCM:
     def _needed(self) -> list[str]:
         latent = self._model.graph.latent
         return [
-            v.name for v in self.variables.values()
+            v.name
+            for v in self.variables.values()
             if not v.computed and v.name not in latent and not self._intervention.replaces(v.name)
         ]
 
@@ -426,7 +439,8 @@ class SCM:
                 if gap > FAR:
                     logger.warning(
                         "do(%s) is %.0f standard deviations from the training data: the answer is extrapolation.",
-                        name, gap,
+                        name,
+                        gap,
                     )
 
 
@@ -481,7 +495,12 @@ class _Model:
         """Level names must be known before columns are read as codes."""
         for name, variable in self.structure.variables.items():
             values = table_column(data, name, variable.shape) if hasattr(data, "__contains__") else None
-            if values is not None and variable.discrete and not variable.computed and variable.column.dtype is None:
+            if (
+                values is not None
+                and variable.discrete
+                and not variable.computed
+                and variable.column.dtype is None
+            ):
                 self.structure.variables[name] = variable.with_column(column_of(variable, values))
 
     def learn_columns(self, data: Any) -> None:
@@ -491,7 +510,7 @@ class _Model:
                 self.structure.variables[name] = variable.with_column(column_of(variable, values))
 
     def restore(self, found: storage.Stored, path: str | Path) -> None:
-        found.load_into(self.program, path)
+        found.load_into(self.program, self.structure.variables, path)
         for name, column in found.columns.items():
             self.structure.variables[name] = self.structure.variables[name].with_column(column)
 

@@ -25,6 +25,7 @@ class Stored:
     """What a file holds."""
 
     tensors: dict[str, Tensor]
+    graph: CausalGraph
     columns: dict[str, Column]
     recipe: dict[str, Any] | None  # of an SCM made from a graph
 
@@ -37,8 +38,15 @@ class Stored:
             )
         return GraphProgram.from_recipe(self.recipe)
 
-    def load_into(self, program: Program, path: str | Path) -> None:
+    def load_into(self, program: Program, variables: Mapping[str, Variable], path: str | Path) -> None:
         """Set parameters and buffers, all or none."""
+        odd_names = sorted(set(self.columns) ^ set(variables))
+        if odd_names:
+            raise SaveError(
+                f"{path} does not fit the program",
+                why=f"the variable '{odd_names[0]}' is only in the {'file' if odd_names[0] in self.columns else 'program'}",
+                fix="pass the program that was saved",
+            )
         state = program.state_dict()
         missing, extra = sorted(set(state) - set(self.tensors)), sorted(set(self.tensors) - set(state))
         shapes = [k for k in state if k in self.tensors and state[k].shape != self.tensors[k].shape]
@@ -74,4 +82,4 @@ def read(path: str | Path) -> Stored:
         name: Column(**{**c, "levels": None if c["levels"] is None else tuple(c["levels"])})
         for name, c in about["columns"].items()
     }
-    return Stored(tensors, columns, about["recipe"])
+    return Stored(tensors, CausalGraph.from_string(about["graph"]), columns, about["recipe"])

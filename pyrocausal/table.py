@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from pyrocausal.errors import DataError, did_you_mean
@@ -45,7 +44,9 @@ def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iter
     _check_presence(data, found, variables, where, tuple(need))
     values = {n: _encode(variables[n], column, where) for n, column in found.items() if column is not None}
     if not values:
-        raise DataError(f"{where}: no variable of the program is in the data", fix="name columns as the sites are")
+        raise DataError(
+            f"{where}: no variable of the program is in the data", fix="name columns as the sites are"
+        )
     _check_lengths(values, where)
     return Table(values, _index(data))
 
@@ -61,7 +62,8 @@ def _check_presence(
                 f"{where}: there is no column '{name}'",
                 why=f"the columns are {', '.join(columns[:12])}{' …' if len(columns) > 12 else ''}, "
                 "and a missing column never turns a variable latent",
-                fix=did_you_mean(name, unused) or f'add the column, or declare it: SCM(program, latent=["{name}"])',
+                fix=did_you_mean(name, unused)
+                or f'add the column, or declare it: SCM(program, latent=["{name}"])',
             )
     spread = {f"{n}[{i}]" for n, v in variables.items() for i in range(int(np.prod(v.shape)))}
     extra = tuple(c for c in columns if c not in variables and c not in spread)
@@ -74,7 +76,8 @@ def _check_presence(
 
 
 def _encode(variable: Variable, column: Any, where: str) -> Tensor:
-    if isinstance(column, (int, float, bool, str)) or np.shape(column) == variable.shape:
+    listed = isinstance(column, pd.Series)  # a row a unit, whatever a cell holds
+    if isinstance(column, (int, float, bool, str)) or (not listed and np.shape(column) == variable.shape):
         column = column[None] if isinstance(column, Tensor) else [column]
     return variable.encode(column, where=where)
 
@@ -83,7 +86,9 @@ def _check_lengths(values: Mapping[str, Tensor], where: str) -> None:
     sizes = {name: len(x) for name, x in values.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"'{name}' has {size}" for name, size in sizes.items())
-        raise DataError(f"{where}: the columns differ in length ({listed})", fix="give every variable the same units")
+        raise DataError(
+            f"{where}: the columns differ in length ({listed})", fix="give every variable the same units"
+        )
     if not next(iter(sizes.values())):
         raise DataError(f"{where}: the data has no rows", fix="pass at least one unit")
 
@@ -98,4 +103,7 @@ def take_rows(data: Any, rows: Tensor) -> Any:
     """These rows of a DataFrame, or of every column of a mapping."""
     if isinstance(data, pd.DataFrame):
         return data.iloc[rows.numpy()]
-    return {name: column[rows] if isinstance(column, Tensor) else np.asarray(column)[rows.numpy()] for name, column in data.items()}
+    return {
+        name: column[rows] if isinstance(column, Tensor) else np.asarray(column)[rows.numpy()]
+        for name, column in data.items()
+    }

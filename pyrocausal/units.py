@@ -39,15 +39,18 @@ class Program(nn.Module):
             raise ProgramError(
                 f"{program!r} is not a program",
                 why="an SCM wraps a function or a PyroModule instance that takes no arguments",
-                fix="pass an instance, e.g. SCM(Smoking())" if isinstance(program, type) else "pass a callable",
+                fix="pass an instance, e.g. SCM(Smoking())"
+                if isinstance(program, type)
+                else "pass a callable",
             )
         self.module = program if isinstance(program, nn.Module) else None
         self.function = None if isinstance(program, nn.Module) else program
         self.reached = nn.ModuleDict({} if self.module is not None else _reached_modules(program))
         self.params = nn.ParameterDict()
         self.constraints: dict[str, constraints.Constraint] = {}
-        self._refuse_batch_norm()
+        self._refuse_foreign_layers()
         self._localise()
+        self.eval()
         self._enter_context = any(_has_pyro_samples(m) for m in self.modules())
 
     @property
@@ -98,8 +101,14 @@ class Program(nn.Module):
             if context is not None and not hasattr(context, "param_state"):
                 context.param_state = {"params": {}, "constraints": {}}
 
-    def _refuse_batch_norm(self) -> None:
+    def _refuse_foreign_layers(self) -> None:
         for name, module in self.named_modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+                raise ProgramError(
+                    f"{type(module).__name__} at '{name.removeprefix('module.')}' can't be used in an SCM",
+                    why="it draws random numbers outside of pyro.sample, which can't be abducted",
+                    fix="remove it: fit averages weights and stops on held-out rows instead",
+                )
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 raise ProgramError(
                     f"{type(module).__name__} at '{name.removeprefix('module.')}' can't be used in an SCM",
@@ -134,7 +143,9 @@ def over_units(function: Callable[[Any], Any], inputs: Any, *, vectorised: bool 
     if vectorised:
         return torch.vmap(function)(inputs)
     leaves, spec = pytree.tree_flatten(inputs)
-    rows = [function(pytree.tree_unflatten([leaf[i] for leaf in leaves], spec)) for i in range(len(leaves[0]))]
+    rows = [
+        function(pytree.tree_unflatten([leaf[i] for leaf in leaves], spec)) for i in range(len(leaves[0]))
+    ]
     return _stack(rows)
 
 
@@ -151,7 +162,11 @@ def _stack_column(column: list[Any]) -> Any:
     if isinstance(present[0], dict):
         return _stack([value if value is not None else {} for value in column])
     shape = present[0].shape
-    blank = torch.full(shape, float("nan")) if present[0].is_floating_point() else torch.zeros(shape).to(present[0])
+    blank = (
+        torch.full(shape, float("nan"))
+        if present[0].is_floating_point()
+        else torch.zeros(shape).to(present[0])
+    )
     return torch.stack([blank.to(present[0]) if value is None else value for value in column])
 
 

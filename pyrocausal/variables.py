@@ -26,6 +26,7 @@ class Column:
 
     levels: tuple[Any, ...] | None = None  # the names behind the codes 0, 1, 2 …
     dtype: str | None = None  # pandas dtype of the column
+    ordered: bool = False  # whether the levels are (a pandas Categorical's `ordered`)
     mean: float | None = None  # of the training data, for continuous variables
     sd: float | None = None
 
@@ -89,7 +90,11 @@ class Variable:
         if isinstance(values, Tensor):
             return values.detach()
         array = np.asarray(values)
-        if array.dtype == object and array.size and isinstance(array.flat[0], (np.ndarray, Tensor, list, tuple)):
+        if (
+            array.dtype == object
+            and array.size
+            and isinstance(array.flat[0], (np.ndarray, Tensor, list, tuple))
+        ):
             array = np.stack([np.asarray(v) for v in array])
         if self.column.levels is not None:
             return self._level_codes(array, where)
@@ -99,14 +104,17 @@ class Variable:
             return self._numbers(array, where)
         if array.dtype.kind not in "iufc":
             raise DataError(
-                f"{where}: '{self.name}' has type {array.dtype}", fix="convert it to numbers, or to level names"
+                f"{where}: '{self.name}' has type {array.dtype}",
+                fix="convert it to numbers, or to level names",
             )
         return array
 
     def _numbers(self, array: np.ndarray, where: str) -> np.ndarray:
         for row, value in enumerate(array.reshape(len(array), -1)[:, 0] if array.ndim else [array.item()]):
             if not isinstance(value, (int, float, np.number, bool)) and value is not None:
-                levels = "it was not text when the SCM was fitted" if self.column.dtype else "it has no levels yet"
+                levels = (
+                    "it was not text when the SCM was fitted" if self.column.dtype else "it has no levels yet"
+                )
                 raise DataError(
                     f"{where}: '{self.name}' holds {value!r} (row {row})",
                     why=f"the variable is {self.kind} and {levels}",
@@ -135,7 +143,9 @@ class Variable:
         """An error that names the rows if values are missing, infinite or outside the support."""
         if not tensor.numel():
             return
-        bad = torch.isnan(tensor) if tensor.is_floating_point() else torch.zeros_like(tensor, dtype=torch.bool)
+        bad = (
+            torch.isnan(tensor) if tensor.is_floating_point() else torch.zeros_like(tensor, dtype=torch.bool)
+        )
         if bad.any() and not (missing_ok or self.optional):
             raise DataError(
                 f"{where}: '{self.name}' is missing (NaN) in {_rows(bad)}",
@@ -144,7 +154,9 @@ class Variable:
             )
         infinite = torch.isinf(tensor) if tensor.is_floating_point() else bad
         if (infinite & ~bad).any():
-            raise DataError(f"{where}: '{self.name}' is infinite in {_rows(infinite)}", fix="drop or cap these rows")
+            raise DataError(
+                f"{where}: '{self.name}' is infinite in {_rows(infinite)}", fix="drop or cap these rows"
+            )
         self._check_support(tensor, bad, where)
 
     def _check_support(self, tensor: Tensor, skip: Tensor, where: str) -> None:
@@ -182,7 +194,11 @@ def column_of(variable: Variable, values: Any) -> Column:
         return _measured(Column(), variable, values)
     dtype = str(getattr(values, "dtype", np.asarray(values).dtype))
     levels = variable.column.levels or _level_names(variable, values)
-    column = Column(levels=levels, dtype=dtype)
+    column = Column(
+        levels=levels,
+        dtype=dtype,
+        ordered=bool(getattr(values.dtype, "ordered", False)) if dtype == "category" else False,
+    )
     return column if levels is not None else _measured(column, variable, values)
 
 
@@ -242,7 +258,9 @@ def describe(variable: Variable) -> str:
     if variable.cardinality is not None:
         return f"{{0, …, {variable.cardinality - 1}}}"
     if isinstance(support, constraints.interval):
-        return f"[{_show(torch.as_tensor(support.lower_bound))}, {_show(torch.as_tensor(support.upper_bound))}]"
+        return (
+            f"[{_show(torch.as_tensor(support.lower_bound))}, {_show(torch.as_tensor(support.upper_bound))}]"
+        )
     return {
         constraints.nonnegative_integer: "{0, 1, 2, …}",
         constraints.positive: "the positive numbers",

@@ -112,7 +112,13 @@ def run(
 
     def one(inputs: dict[str, Any]) -> dict[str, Values]:
         world = World(
-            inputs["evidence"], inputs["noise"], inputs["draws"], inputs["given"], actions, pull=pull, score=score
+            inputs["evidence"],
+            inputs["noise"],
+            inputs["draws"],
+            inputs["given"],
+            actions,
+            pull=pull,
+            score=score,
         )
         with world:
             program()

@@ -33,7 +33,9 @@ class Scenario:
     graph: str
     do: Mapping[str, Any]
     truth: Callable[[Values], Mapping[str, Tensor]]  # counterfactual values of the variables that move
-    posterior: Callable[[Values], Mapping[str, Tensor]] | None = None  # P(variable = k | evidence), levels last
+    posterior: Callable[[Values], Mapping[str, Tensor]] | None = (
+        None  # P(variable = k | evidence), levels last
+    )
     vectorised: bool = True
     tolerance: float = 1e-5  # times the scale of the variable
 
@@ -93,7 +95,9 @@ def laplace():
 def pyro_flow():
     x = pyro.sample("x", dist.Normal(0.0, 1.0))
     affine = dist.transforms.AffineTransform(x, 1 + x**2)
-    pyro.sample("y", dist.TransformedDistribution(dist.Normal(0.0, 1.0), [affine, dist.transforms.ExpTransform()]))
+    pyro.sample(
+        "y", dist.TransformedDistribution(dist.Normal(0.0, 1.0), [affine, dist.transforms.ExpTransform()])
+    )
 
 
 SHAPE = [torch.linspace(-1, 1, 8), torch.linspace(1, -1, 8), torch.linspace(0, 1, 7)]
@@ -424,7 +428,10 @@ class Site:
 
     def distribution(self, values: Values) -> Any:
         drive = sum(
-            (w * torch.tanh(values[p].to(torch.get_default_dtype())).sum() for p, w in zip(self.parents, self.weights)),
+            (
+                w * torch.tanh(values[p].to(torch.get_default_dtype())).sum()
+                for p, w in zip(self.parents, self.weights)
+            ),
             start=torch.zeros(()),
         )
         match self.family:

@@ -180,7 +180,9 @@ def test_a_masked_site_tells_nothing_of_the_latent():
 
     noise = pc.SCM(program, latent=["z"]).abduct({"y": [5.0]}, num_samples=2000, seed=0)
     assert abs(noise["z"].mean()) < 0.12
-    assert torch.allclose(noise["z"] + 0.1 * noise["y"], torch.tensor(5.0), atol=1e-4)  # and the mechanism still holds
+    assert torch.allclose(
+        noise["z"] + 0.1 * noise["y"], torch.tensor(5.0), atol=1e-4
+    )  # and the mechanism still holds
 
 
 # ---- the submodel
@@ -250,7 +252,6 @@ def test_evidence_that_contradicts_a_deterministic_site():
     assert "'square'" in e.what and "row 1" in e.what and "4 and not 5" in e.why
 
 
-@pytest.mark.xfail(strict=True, reason="BUGS 2: a Delta site kills set-up")
 def test_evidence_that_contradicts_a_delta():
     def program():
         x = pyro.sample("x", dist.Normal(0.0, 1.0))

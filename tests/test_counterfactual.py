@@ -98,7 +98,9 @@ def test_gumbel_max_is_counterfactually_stable():
         pyro.sample("y", dist.Categorical(logits=x * torch.tensor([1.0, 0.0, 0.5])))
 
     scm = pc.SCM(program)
-    found = scm.counterfactual({"x": [0.0, 0.0, 0.0], "y": [0, 1, 2]}, do={"x": 1}, num_samples=2000, seed=0)["y"]
+    found = scm.counterfactual({"x": [0.0, 0.0, 0.0], "y": [0, 1, 2]}, do={"x": 1}, num_samples=2000, seed=0)[
+        "y"
+    ]
     assert (found[:, 0] == 0).all()
     assert (found[:, 2] != 1).all()
     assert {0, 1, 2} == set(found[:, 1].tolist())
@@ -128,7 +130,9 @@ def test_no_draws_where_the_discrete_variable_is_not_moved():
 def test_several_worlds_share_their_noise(confounded):
     units = confounded.sample(4, seed=0)
     found = confounded.counterfactual(units, do={"up": {"x": 1.0}, "down": {"x": -1.0}})
-    assert torch.allclose(found.worlds["up"]["y"] - found.worlds["down"]["y"], torch.full((4,), 4.0), atol=1e-5)
+    assert torch.allclose(
+        found.worlds["up"]["y"] - found.worlds["down"]["y"], torch.full((4,), 4.0), atol=1e-5
+    )
     assert len(found.worlds) == 2
     with pytest.raises(pc.PyrocausalError, match="several worlds"):
         found["y"]
@@ -261,7 +265,9 @@ def test_a_variable_that_occurs_only_in_some_worlds_draws_its_noise_once():
     )
     a, b, c = (found.worlds[name] for name in "abc")
     # unit 1 was observed: its noise is 1. Unit 0 was not: its noise is one draw, shared by the worlds that reach it.
-    assert torch.allclose(a["second"][:, 1], torch.tensor(2.0)) and torch.allclose(b["second"][:, 1], torch.tensor(4.0))
+    assert torch.allclose(a["second"][:, 1], torch.tensor(2.0)) and torch.allclose(
+        b["second"][:, 1], torch.tensor(4.0)
+    )
     assert torch.allclose(b["second"][:, 0] - a["second"][:, 0], torch.tensor(2.0), atol=1e-5)
     assert a["second"][:, 0].std() > 0.5
     assert "second" not in c  # no unit reaches it there

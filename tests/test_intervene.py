@@ -76,7 +76,9 @@ def test_a_distribution(confounded, units):
     many = confounded.sample(n, seed=0)
     found = confounded.do(x=dist.Uniform(0.0, 1.0)).predict(confounded.abduct(many), seed=1)
     assert stats.kstest(found["x"].double().numpy(), "uniform").pvalue > 1e-4
-    assert abs(torch.corrcoef(torch.stack([found["x"], many["z"]]))[0, 1]) < 5 / n**0.5  # independent of its causes
+    assert (
+        abs(torch.corrcoef(torch.stack([found["x"], many["z"]]))[0, 1]) < 5 / n**0.5
+    )  # independent of its causes
     assert torch.allclose(found["y"], many["y"] + 2 * (found["x"] - many["x"]), atol=1e-4)
 
 
@@ -189,7 +191,10 @@ def test_do_is_not_conditioning(confounded):
     seen = confounded.sample(n, seed=0)
     x, y = seen["x"].double(), seen["y"].double()
     regression = float(((x - x.mean()) * (y - y.mean())).mean() / x.var())
-    done = float(confounded.do(x=1.0).sample(n, seed=0)["y"].mean() - confounded.do(x=0.0).sample(n, seed=1)["y"].mean())
+    done = float(
+        confounded.do(x=1.0).sample(n, seed=0)["y"].mean()
+        - confounded.do(x=0.0).sample(n, seed=1)["y"].mean()
+    )
     error = 5 * (2 * 4.25 / n) ** 0.5  # var(y | do(x)) = 4 + 1/4
     assert abs(done - 2) < error
     assert abs(regression - 3) < 0.1 and abs(regression - 2) > error  # control: no adjustment

@@ -32,7 +32,11 @@ def same(one, other, *, discrete: bool, tolerance: float = 1e-5) -> bool:
 def worlds_agree(scm, one, other, names=None, tolerance=1e-5) -> list[str]:
     """The variables whose values differ."""
     names = list(scm.variables if names is None else names)
-    return [v for v in names if not same(one[v], other[v], discrete=scm.variables[v].discrete, tolerance=tolerance)]
+    return [
+        v
+        for v in names
+        if not same(one[v], other[v], discrete=scm.variables[v].discrete, tolerance=tolerance)
+    ]
 
 
 def a_value(scm, name: str, seed: int):
@@ -99,7 +103,9 @@ def test_3_reversibility_with_the_noise_abducted_anew(plan, seed, pick):
     there = scm.do({x: value}).predict(scm.abduct(units, seed=0))
     back = scm.do({x: units[x]}).predict(scm.abduct({v: there[v] for v in there}, seed=1))
     invertible = [v for v in scm.variables if scm.variables[v].draws is None]
-    only_exact = [v for v in invertible if not any(plan.site(a).discrete for a in scm.graph.ancestors(v) if a != v)]
+    only_exact = [
+        v for v in invertible if not any(plan.site(a).discrete for a in scm.graph.ancestors(v) if a != v)
+    ]
     assert worlds_agree(scm, back, units, only_exact, tolerance=1e-4) == []
 
 
@@ -121,7 +127,10 @@ def test_4_independence_of_mechanisms(plan, seed, pick):
     still = [v for v in scm.variables if v != x and v not in scm.graph.descendants(x)]
     assert all(torch.equal(world[v], scm.predict(noise)[v]) for v in still)
     # every other mechanism scores the world's values as before: log p = log p_x + log p of x's own mechanism
-    whole, without = scm.log_prob({v: world[v] for v in world}), submodel.log_prob({v: world[v] for v in world})
+    whole, without = (
+        scm.log_prob({v: world[v] for v in world}),
+        submodel.log_prob({v: world[v] for v in world}),
+    )
     own = plan.site(x).distribution
     at_x = torch.stack([own({v: world[v][i] for v in world}).log_prob(world[x][i]) for i in range(N)])
     assert torch.allclose(whole, without + at_x, atol=1e-4)
@@ -136,7 +145,9 @@ def test_8_n_units_are_n_times_one(plan, seed, pick):
     together = submodel.predict(noise)
     for i in range(N):
         alone = pc.Noise({v: u[i : i + 1] for v, u in noise.items()})
-        assert worlds_agree(scm, submodel.predict(alone), {v: y[i : i + 1] for v, y in together.items()}) == []
+        assert (
+            worlds_agree(scm, submodel.predict(alone), {v: y[i : i + 1] for v, y in together.items()}) == []
+        )
 
 
 @bounded

@@ -66,6 +66,7 @@ def test_one_unit_of_a_vector():
     assert table(scm, {"v": torch.zeros(4, 2), "y": torch.zeros(4, 3)})["v"].shape == (4, 2)
 
 
+@pytest.mark.xfail(strict=True, reason="BUGS 6: two rows of two numbers are taken for one unit")
 def test_vectors_in_cells():
     scm = scenarios.named("matrix").scm()
     data = pd.DataFrame({"v": [np.zeros(2), np.ones(2)], "y": [np.zeros(3), np.ones(3)]})
@@ -73,7 +74,12 @@ def test_vectors_in_cells():
 
 
 def test_numbers_of_every_kind(bernoulli):
-    for x in ([True, False], np.array([1, 0], np.int8), torch.tensor([True, False]), pd.Series([1, 0], dtype="Int64")):
+    for x in (
+        [True, False],
+        np.array([1, 0], np.int8),
+        torch.tensor([True, False]),
+        pd.Series([1, 0], dtype="Int64"),
+    ):
         values = table(bernoulli, {"x": x, "y": [0, 1]})
         assert values["x"].tolist() == [1.0, 0.0] and values["x"].dtype == torch.float32
 

@@ -11,7 +11,13 @@ _COLUMNS: dict[str, tuple[str, dict[int, str] | None]] = {
     "age": ("age", None),
     "education": (
         "education",
-        {1: "8th grade or less", 2: "high school dropout", 3: "high school", 4: "college dropout", 5: "college"},
+        {
+            1: "8th grade or less",
+            2: "high school dropout",
+            3: "high school",
+            4: "college dropout",
+            5: "college",
+        },
     ),
     "smoking_years": ("smokeyrs", None),
     "smoking_intensity": ("smokeintensity", None),
@@ -34,7 +40,8 @@ def nhefs() -> pd.DataFrame:
 
     >>> from pyrocausal.data import nhefs
     >>> df = nhefs()
-    >>> len(df), round(df.weight_change[df.quit == 1].mean() - df.weight_change[df.quit == 0].mean(), 2)
+    >>> difference = df.weight_change[df.quit == 1].mean() - df.weight_change[df.quit == 0].mean()
+    >>> len(df), round(float(difference), 2)
     (1566, 2.54)
     """
     from causaldata import nhefs_complete

@@ -34,7 +34,11 @@ def write(path: str | Path, loop: Loop, mark: str) -> None:
     state = loop.optimizer.state
     tensors: dict[str, Tensor] = {}
     for name, p in loop.parameters.items():
-        tensors |= {f"now/{name}": p.detach(), f"average/{name}": loop.average[name], f"best/{name}": loop.best[name]}
+        tensors |= {
+            f"now/{name}": p.detach(),
+            f"average/{name}": loop.average[name],
+            f"best/{name}": loop.best[name],
+        }
         tensors |= {f"adam/{name}/{k}": v for k, v in state.get(p, {}).items()}
     tensors |= {f"score/{i}": score for i, score in enumerate(loop.best_score)}
     tensors |= {f"buffer/{name}": b for name, b in loop.scores.program.named_buffers()}

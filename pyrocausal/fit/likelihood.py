@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
 from torch.nn.utils.stateless import _reparametrize_module
 
@@ -17,7 +16,7 @@ from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
 from pyrocausal.mechanisms.base import Mechanism, mechanism_of
 from pyrocausal.units import Program, over_units
-from pyrocausal.world import Pass, Values, is_plate, run
+from pyrocausal.world import Pass, Values, World, run
 
 
 class SiteScores:
@@ -25,11 +24,10 @@ class SiteScores:
 
     def __init__(self, program: Program, structure: Structure, intervention: Intervention):
         self.program, self.structure, self.intervention = program, structure, intervention
-        self.replaced = {
-            name: structure.variables[name] for name in intervention.names if intervention.replaces(name)
-        }
 
-    def __call__(self, batch: Values, sites: Collection[str], parameters: Mapping[str, Tensor] | None = None) -> Values:
+    def __call__(
+        self, batch: Values, sites: Collection[str], parameters: Mapping[str, Tensor] | None = None
+    ) -> Values:
         """Scores `(units,)` by site; with `parameters`, at those instead of the program's own."""
         if parameters is None:
             return self._scores(batch, sites)
@@ -38,7 +36,7 @@ class SiteScores:
 
     def _scores(self, batch: Values, sites: Collection[str]) -> Values:
         units = len(next(iter(batch.values())))
-        noise = prior(self.replaced, units, torch.Generator().manual_seed(0)) if self.replaced else {}
+        noise = replaced_noise(self.structure, self.intervention, units)
         with self.structure.resting(self.program, sites):
             seen = self._run(batch, sites, units, noise)
         return seen.log_prob
@@ -55,6 +53,12 @@ class SiteScores:
         )
 
 
+def replaced_noise(structure: Structure, intervention: Intervention, units: int) -> Values:
+    """Some noise for the sites whose own mechanism an action replaces: it moves nothing, but they are run."""
+    replaced = {name: structure.variables[name] for name in intervention.names if intervention.replaces(name)}
+    return prior(replaced, units, torch.Generator().manual_seed(0))
+
+
 def log_prob(program: Program, structure: Structure, intervention: Intervention, data: Values) -> Tensor:
     """log p(evidence) of each unit, `(units,)`, differentiable in the parameters."""
     unseen = [n for n in structure.graph.latent if n not in data]
@@ -68,25 +72,20 @@ def log_prob(program: Program, structure: Structure, intervention: Intervention,
     return torch.stack(list(scores.values())).sum(0)
 
 
-class _Inputs(Messenger):
+class _Inputs(World):
     """Collect, at every site, which mechanism made its distribution and from which features."""
 
-    def __init__(self, values: Mapping[str, Tensor]):
-        super().__init__()
-        self.values = values
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
         self.mechanisms: dict[str, Mechanism] = {}
         self.features: Values = {}
 
     def _pyro_sample(self, msg: Any) -> None:
-        if is_plate(msg):
-            return
         name = msg["name"]
         found = mechanism_of(msg["fn"])
-        if found is not None and name in self.values:
+        if found is not None and name in self.evidence and not self.intervention.replaces(name):
             self.mechanisms[name], self.features[name] = found
-        if not msg["infer"].get("_deterministic"):
-            msg["value"] = self.values[name]
-        msg["done"] = msg["stop"] = True
+        super()._pyro_sample(msg)
 
 
 @dataclass(frozen=True)
@@ -97,18 +96,19 @@ class Inputs:
     features: Values
 
     @classmethod
-    def of(cls, program: Program, structure: Structure, data: Values) -> Inputs:
+    def of(cls, program: Program, structure: Structure, intervention: Intervention, data: Values) -> Inputs:
         mechanisms: dict[str, Mechanism] = {}
+        replaced = replaced_noise(structure, intervention, len(next(iter(data.values()))))
 
-        def one(values: Values) -> Values:
-            inputs = _Inputs(values)
+        def one(values: tuple[Values, Values]) -> Values:
+            inputs = _Inputs(*values, {}, {}, intervention, pull=False, score=frozenset())
             with inputs:
                 program()
             mechanisms.update(inputs.mechanisms)
             return inputs.features
 
         with program.running(), torch.no_grad():
-            features = over_units(one, data, vectorised=structure.vectorised)
+            features = over_units(one, (data, replaced), vectorised=structure.vectorised)
         return cls(mechanisms, features)
 
     def each(self, data: Values) -> Iterator[tuple[Mechanism, list[str], Tensor, Tensor]]:
@@ -120,9 +120,11 @@ class Inputs:
 
 
 @torch.no_grad()
-def learn_scales(program: Program, structure: Structure, training: Values) -> None:
+def learn_scales(
+    program: Program, structure: Structure, intervention: Intervention, training: Values
+) -> None:
     """Let every mechanism learn its scales from the training split."""
-    for mechanism, sites, x, features in Inputs.of(program, structure, training).each(training):
+    for mechanism, sites, x, features in Inputs.of(program, structure, intervention, training).each(training):
         mechanism.calibrate(sites[0], x, features)
 
 

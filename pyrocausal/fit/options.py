@@ -61,9 +61,13 @@ class FitOptions:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         for name, value in positive.items():
             if value is not None and not value > 0:
-                raise FitError(f"{name}={value!r}", why="it must be positive", fix=f"leave {name} out for its default")
+                raise FitError(
+                    f"{name}={value!r}", why="it must be positive", fix=f"leave {name} out for its default"
+                )
         if not 0 <= self.validation < 1:
-            raise FitError(f"validation={self.validation!r}", why="it is the fraction of rows held out, 0 to below 1")
+            raise FitError(
+                f"validation={self.validation!r}", why="it is the fraction of rows held out, 0 to below 1"
+            )
         if not 0 <= self.averaging < 1:
             raise FitError(f"averaging={self.averaging!r}", why="it is a decay per step, 0 to below 1")
 

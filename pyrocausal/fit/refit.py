@@ -17,7 +17,6 @@ from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.units import Program
 from pyrocausal.world import Values
 
-
 EVALUATIONS = 8  # of the out-of-bag likelihood: each looks at every row for every replica
 
 
@@ -66,7 +65,7 @@ def bootstrap(
     out_of_bag = torch.ones(replicas, n).scatter_(1, rows, 0.0)
     start = _starts(program, structure, data, sites, replicas, options.seed)
     scores = SiteScores(program, structure, Intervention())
-    inputs = Inputs.of(program, structure, data)
+    inputs = Inputs.of(program, structure, Intervention(), data)
     loop = Loop(
         scores,
         inputs,
@@ -88,12 +87,14 @@ def _starts(
     program: Program, structure: Structure, data: Values, sites: Collection[str], replicas: int, seed: int
 ) -> dict[str, Tensor]:
     """Where each refit starts: the parameters of freshly built layers, those that are random drawn for each."""
-    inputs = Inputs.of(program, structure, data)
+    inputs = Inputs.of(program, structure, Intervention(), data)
     chosen = [m for m, used, _, _ in inputs.each(data) if set(used) & set(sites)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         draws = [_rebuilt(program, chosen) for _ in range(replicas)]
-    learn_scales(program, structure, data)  # the last build's layers: their start, and the scales of all
+    learn_scales(
+        program, structure, Intervention(), data
+    )  # the last build's layers: their start, and the scales of all
     start = {name: p.detach().expand(replicas, *p.shape).clone() for name, p in program.named_parameters()}
     for name in start:
         stacked = torch.stack([draw[name] for draw in draws])

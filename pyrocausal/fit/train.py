@@ -24,7 +24,7 @@ from pyrocausal.fit import checkpoint
 from pyrocausal.fit.likelihood import Inputs, SiteScores, families, learn_scales, refuse_unseen_parameters
 from pyrocausal.fit.options import FitOptions, History
 from pyrocausal.graph.discover import Structure
-from pyrocausal.intervene import Intervention
+from pyrocausal.intervene import Hard, Intervention, Policy, Shift
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.units import Program
 from pyrocausal.world import Values
@@ -38,23 +38,21 @@ def train(
     program: Program, structure: Structure, intervention: Intervention, data: Values, options: FitOptions
 ) -> History:
     """Maximum likelihood on `data` (every observed variable, `(units, *event)`); sets the program's parameters."""
-    _refuse(program, structure, data)
+    _refuse(program, structure, intervention, data)
     if options.device:
         program.to(options.device)
     device = next(program.parameters()).device
     data = {name: x.to(device) for name, x in data.items()}
     training, held = _split(len(next(iter(data.values()))), options)
     scores = SiteScores(program, structure, intervention)
-    program.train()
     try:
-        learn_scales(program, structure, _rows(data, training))
-        inputs = Inputs.of(program, structure, data)
+        learn_scales(program, structure, intervention, _rows(data, training))
+        inputs = Inputs.of(program, structure, intervention, data)
         refuse_unseen_parameters(scores(_rows(data, training[:2]), list(data)), program)
         loop = Loop(scores, inputs, data, training, held, dict(program.named_parameters()), options)
         drive(loop, data, options)
         loop.finish()
     finally:
-        program.eval()
         program.zero_grad()
     return loop.history()
 
@@ -187,7 +185,9 @@ class Loop:
         found = {}
         with self._at(parameters):
             for mechanism, sites, x, features in self.inputs.each(self.data):
-                if len(sites) == 1 and sites[0] in self.trained:  # a shared mechanism has no one mean to match
+                if (
+                    len(sites) == 1 and sites[0] in self.trained
+                ):  # a shared mechanism has no one mean to match
                     values = mechanism.match_means(x[rows], features[rows])
                     found |= {f"{paths[id(mechanism)]}.{name}": value for name, value in values.items()}
         return found
@@ -272,7 +272,9 @@ def drive(loop: Loop, data: Values, options: FitOptions) -> None:
     mark = checkpoint.fingerprint(data, options) if options.checkpoint else None
     if options.checkpoint and mark:
         checkpoint.resume(options.checkpoint, loop, mark)
-    with tqdm(total=loop.steps, initial=loop.step, disable=not options.progress, desc="fit", unit="step") as bar:
+    with tqdm(
+        total=loop.steps, initial=loop.step, disable=not options.progress, desc="fit", unit="step"
+    ) as bar:
         if loop.step == 0:
             loop.evaluate()  # the start is a candidate too: for a linear mechanism it is hard to beat
         while loop.step < loop.steps and loop.active:
@@ -296,7 +298,14 @@ def _rows(data: Values, rows: Tensor) -> Values:
     return {name: x[rows] for name, x in data.items()}
 
 
-def _refuse(program: Program, structure: Structure, data: Values) -> None:
+def _refuse(program: Program, structure: Structure, intervention: Intervention, data: Values) -> None:
+    for _, _, name, action in intervention.items():
+        if not isinstance(action, (Shift, Policy)) and not (isinstance(action, Hard) and not action.per_unit):
+            raise FitError(
+                f"a submodel with this action on '{name}' can't be trained",
+                why="its value differs from unit to unit, and batches are drawn at random",
+                fix="train the model itself, or a submodel with one value for all units",
+            )
     if not any(p.requires_grad for p in program.parameters()):
         raise FitError(
             "the program has no parameters to train",

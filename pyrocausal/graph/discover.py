@@ -47,25 +47,24 @@ class Structure:
         """Within, only the mechanisms of `sites` work."""
         if not self.may_rest:
             return nullcontext()
-        mechanisms = {site: cast(Mechanism, program.get_submodule(path)) for site, path in self.makers.items()}
+        mechanisms = {
+            site: cast(Mechanism, program.get_submodule(path)) for site, path in self.makers.items()
+        }
         return only([m for site, m in mechanisms.items() if site in sites], mechanisms.values())
 
 
 def discover(program: Program, *, latent: tuple[str, ...] = (), seed: int = 0) -> Structure:
     """Build, record and check a program about one unit."""
-    training = program.training
-    program.eval()
-    try:
-        with _own_randomness(seed), torch.no_grad():
-            variables, makers = _record(program, latent, seed)
-            _all_built(program)
-            vectorised = _check_units(program, variables, seed)
-            edges = _provenance(program, variables, seed) | _probe(program, variables, vectorised, seed)
-            may_rest = vectorised and _check_rest(program, variables, makers, seed)
-    finally:
-        program.train(training)
+    with _own_randomness(seed), torch.no_grad():
+        variables, makers = _record(program, latent, seed)
+        _all_built(program)
+        vectorised = _check_units(program, variables, seed)
+        edges = _provenance(program, variables, seed) | _probe(program, variables, vectorised, seed)
+        may_rest = vectorised and _check_rest(program, variables, makers, seed)
     edges = {(a, b) for a, b in edges if a != b}
-    return Structure(variables, CausalGraph(tuple(variables), edges, latent=latent), vectorised, makers, may_rest)
+    return Structure(
+        variables, CausalGraph(tuple(variables), edges, latent=latent), vectorised, makers, may_rest
+    )
 
 
 # ---- the sites
@@ -174,7 +173,8 @@ def _record(
             "the program has no sample sites", fix='write pyro.sample("x", …) for every variable'
         )
     variables = {
-        name: replace(variable, optional=any(name not in run for run in found)) for name, variable in merged.items()
+        name: replace(variable, optional=any(name not in run for run in found))
+        for name, variable in merged.items()
     }
     return variables, makers
 
@@ -280,7 +280,9 @@ def _check_rest(program: Program, variables: dict[str, Variable], makers: dict[s
     full = run(program, units=3, noise=noise).values
     mechanisms = {site: cast(Mechanism, program.get_submodule(path)) for site, path in makers.items()}
     for site, mechanism in mechanisms.items():
-        given = {name: x for name, x in full.items() if name in mechanisms and mechanisms[name] is not mechanism}
+        given = {
+            name: x for name, x in full.items() if name in mechanisms and mechanisms[name] is not mechanism
+        }
         try:
             with only([mechanism], mechanisms.values()):
                 alone = run(program, units=3, noise=noise, evidence=given).values[site]

@@ -47,9 +47,13 @@ def block_of(parent: Tensor) -> Block:
     if origin is not None and origin.discrete:
         if origin.cardinality is not None and origin.cardinality > 2 and parent.dim() == 0:
             return Block(origin.cardinality, one_hot=True, continuous=False)
-        indicator = origin.cardinality is not None or origin.support is torch.distributions.constraints.one_hot
+        indicator = (
+            origin.cardinality is not None or origin.support is torch.distributions.constraints.one_hot
+        )
         return Block(parent.numel(), one_hot=False, continuous=not indicator)
-    if origin is not None and origin.latent:  # a latent has no data to learn a scale from; its scale is 1 by design
+    if (
+        origin is not None and origin.latent
+    ):  # a latent has no data to learn a scale from; its scale is 1 by design
         return Block(parent.numel(), one_hot=False, continuous=False)
     return Block(parent.numel(), one_hot=False, continuous=parent.is_floating_point())
 

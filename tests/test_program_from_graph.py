@@ -1,0 +1,139 @@
+"""An SCM from a graph alone: a mechanism for each variable, chosen by its column."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import pyrocausal as pc
+from pyrocausal import mechanisms as m
+from pyrocausal.errors import GraphError, PyrocausalError
+from pyrocausal.program_from_graph import choose
+
+QUICK = {"epochs": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    n = 300
+    age = rng.normal(50, 10, n)
+    quit = (rng.random(n) < 1 / (1 + np.exp(-(age - 50) / 10))).astype(int)
+    return pd.DataFrame(
+        {
+            "age": age,
+            "quit": quit,
+            "town.size": rng.choice(["city", "village"], n),
+            "gain": 3.0 * quit - 0.1 * age + rng.normal(size=n),
+        }
+    )
+
+
+GRAPH = "age -> quit; age -> gain; quit -> gain; town.size -> gain"
+
+
+@pytest.mark.parametrize(
+    "column, kind",
+    [
+        ([0.5, 1.5, 2.5], "Continuous"),
+        ([0, 1, 1], "Bernoulli"),
+        ([0.0, 1.0, np.nan], "Bernoulli"),
+        ([True, False], "Bernoulli"),
+        ([1, 2, 2], "Continuous"),
+        (["a", "b"], "Categorical"),
+        (pd.Categorical(["a", "b"], ["a", "b", "c"]), "Categorical"),
+        (torch.tensor([0, 1]), "Bernoulli"),
+    ],
+)
+def test_mechanisms_by_column(column, kind):
+    assert choose(column)[0] == kind
+
+
+def test_levels_keep_the_categories_order():
+    assert choose(pd.Categorical(["low", "top"], ["top", "mid", "low"]))[1] == {
+        "levels": ["top", "mid", "low"]
+    }
+    assert choose(["b", "a", "b"])[1] == {"levels": ["a", "b"]}
+
+
+def test_fit_chooses_and_trains(frame):
+    scm = pc.SCM.from_graph(GRAPH).fit(frame, **QUICK)
+    assert scm.graph.edges == pc.CausalGraph.from_string(GRAPH).edges
+    kinds = {name: v.kind for name, v in scm.variables.items()}
+    assert kinds == {"age": "continuous", "quit": "binary", "town.size": "binary", "gain": "continuous"}
+    done = scm.do({"town.size": "city"}, quit=1).sample(200, seed=0).to_pandas()
+    assert set(done["town.size"]) == {"city"} and (done["quit"] == 1).all()
+
+
+def test_the_effect_is_adjusted(frame):
+    scm = pc.SCM.from_graph(GRAPH).fit(frame, epochs=30, progress=False)
+    effect = (
+        scm.do(quit=1).sample(4000, seed=0)["gain"].mean()
+        - scm.do(quit=0).sample(4000, seed=0)["gain"].mean()
+    )
+    naive = frame.groupby("quit")["gain"].mean().diff().iloc[-1]
+    assert abs(effect - 3) < 0.3 < abs(naive - 3)
+
+
+def test_mechanisms_can_be_given(frame):
+    scm = pc.SCM.from_graph(GRAPH, mechanisms={"gain": m.Linear()}).fit(frame, **QUICK)
+    assert isinstance(scm.mechanisms["mechanism.of_gain"] if "mechanism.of_gain" in scm.mechanisms else
+                      next(v for k, v in scm.mechanisms.items() if k.endswith("gain")), m.Linear)  # fmt: skip
+
+
+def test_a_graph_is_visible_before_fitting():
+    scm = pc.SCM.from_graph(GRAPH)
+    assert set(scm.graph.nodes) == {"age", "quit", "gain", "town.size"}
+    for ask in (lambda: scm.sample(2), lambda: scm.do(quit=1), lambda: scm.variables):
+        with pytest.raises(PyrocausalError) as caught:
+            ask()
+        assert "fit(df)" in caught.value.fix
+
+
+def test_graphs_of_every_form(frame):
+    import networkx as nx
+
+    graph = pc.CausalGraph.from_string(GRAPH)
+    for form in (GRAPH, graph, nx.DiGraph(sorted(graph.edges))):
+        assert pc.SCM.from_graph(form).graph.edges == graph.edges
+
+
+def test_a_mechanism_for_nobody():
+    with pytest.raises(PyrocausalError, match="'gian'.*did you mean 'gain'"):
+        pc.SCM.from_graph(GRAPH, mechanisms={"gian": m.Linear()})
+
+
+def test_a_missing_column(frame):
+    with pytest.raises(PyrocausalError, match="no column 'gain'"):
+        pc.SCM.from_graph(GRAPH).fit(frame.drop(columns="gain"), **QUICK)
+
+
+def test_bidirected_edges_and_cycles_are_refused():
+    with pytest.raises(GraphError, match="a <-> b"):
+        pc.SCM.from_graph("a <-> b; a -> b")
+    with pytest.raises(GraphError):
+        pc.SCM.from_graph("a -> b; b -> a")
+
+
+def test_the_order_of_columns_does_not_matter(frame):
+    one = pc.SCM.from_graph(GRAPH).fit(frame, **QUICK)
+    other = pc.SCM.from_graph(GRAPH).fit(frame[frame.columns[::-1]], **QUICK)
+    assert torch.equal(one.sample(5, seed=0)["gain"], other.sample(5, seed=0)["gain"])
+
+
+def test_a_refit_with_reset_sees_the_new_scale(frame):
+    scm = pc.SCM.from_graph("age -> gain").fit(frame, **QUICK)
+    scm.fit(
+        frame * (frame.columns != "town.size") if False else frame.assign(age=frame["age"] * 100),
+        reset=True,
+        **QUICK,
+    )
+    assert scm.sample(500, seed=0)["age"].mean() > 3000
+
+
+def test_new_levels_need_a_reset(frame):
+    scm = pc.SCM.from_graph(GRAPH).fit(frame, **QUICK)
+    new = frame.assign(**{"town.size": "hamlet"})
+    with pytest.raises(PyrocausalError, match="'hamlet' is no level") as caught:
+        scm.fit(new, **QUICK)
+    assert "reset=True" in caught.value.fix
