@@ -22,6 +22,7 @@ from pyrocausal.samples import Counterfactual
 from pyrocausal.scm import SCM
 
 PUBLISHED = (3.5, 2.5, 4.5)
+EPOCHS = {"fit": 60, "refit": 20}
 WORLDS = {"quit": {"quit": 1}, "stay": {"quit": 0}}
 
 
@@ -98,11 +99,11 @@ def run(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     print(f"NHEFS: {len(frame):,} people, {len(frame.columns)} variables. Fitting the SCM …", flush=True)
-    scm = SCM(Smoking(frame), seed=seed).fit(frame, epochs=60, seed=seed, progress=progress)
+    scm = SCM(Smoking(frame), seed=seed).fit(frame, epochs=EPOCHS["fit"], seed=seed, progress=progress)
     cf = scm.counterfactual(frame, do=WORLDS)
     print(f"Refitting the outcome's mechanism {replicas} times on resampled people …", flush=True)
     draws = scm.bootstrap(
-        frame, group_means, replicas=replicas, only=["weight_change"], epochs=20, seed=seed, progress=progress
+        frame, group_means, replicas=replicas, only=["weight_change"], epochs=EPOCHS["refit"], seed=seed, progress=progress
     )
     table = interval(group_means(scm, frame), draws, list(groups(frame)))
     association = frame.weight_change[frame.quit == 1].mean() - frame.weight_change[frame.quit == 0].mean()

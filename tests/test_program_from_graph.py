@@ -29,7 +29,7 @@ def frame() -> pd.DataFrame:
     )
 
 
-GRAPH = "age -> quit; age -> gain; quit -> gain; town.size -> gain"
+GRAPH = "age -> quit; age -> gain; quit -> gain; `town.size` -> gain"
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,7 @@ def test_the_effect_is_adjusted(frame):
 
 def test_mechanisms_can_be_given(frame):
     scm = pc.SCM.from_graph(GRAPH, mechanisms={"gain": m.Linear()}).fit(frame, **QUICK)
-    assert isinstance(scm.mechanisms["mechanism.of_gain"] if "mechanism.of_gain" in scm.mechanisms else
-                      next(v for k, v in scm.mechanisms.items() if k.endswith("gain")), m.Linear)  # fmt: skip
+    assert [type(v) for k, v in scm.mechanisms.items() if k.endswith("gain")] == [m.Linear]
 
 
 def test_a_graph_is_visible_before_fitting():
