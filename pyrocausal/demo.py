@@ -18,6 +18,7 @@ from torch import Tensor
 from pyrocausal import mechanisms as m
 from pyrocausal import plots
 from pyrocausal.data import nhefs
+from pyrocausal.errors import FitError
 from pyrocausal.samples import Counterfactual
 from pyrocausal.scm import SCM
 
@@ -95,6 +96,8 @@ def run(
     out: str | Path = "demo", *, seed: int = 0, replicas: int = 100, progress: bool = True
 ) -> pd.DataFrame:
     """Fit, ask, print, draw; returns the table of effects with their intervals."""
+    if replicas < 2:
+        raise FitError(f"replicas={replicas}", why="an interval needs at least two refits", fix="pass 100 or more")
     frame = nhefs()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -60,6 +60,15 @@ class SaveError(PyrocausalError):
     """A file that can't be saved to or loaded from."""
 
 
+class MissingExtra(PyrocausalError, ImportError):
+    """An optional package that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        PyrocausalError.__init__(
+            self, f"{package} is not installed", fix=f"run: pip install 'pyrocausal[{extra}]'"
+        )
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The question that a misspelt name calls for, or nothing if no known name is near.
 

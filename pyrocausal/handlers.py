@@ -121,6 +121,10 @@ class _Do(Messenger):
         if is_plate(msg) or msg["name"] not in self.actions:
             return
         name, fn = msg["name"], msg["fn"]
+        if isinstance(self.actions[name], Natural):
+            raise InterventionError(
+                f"do({name}=natural(…)) needs a second world", fix="use SCM(program).do, or pc.predict on it"
+            )
         action = parse_action(_site(name, fn), self.actions[name])
         value = self._enforce(name, action, msg)
         msg["fn"] = dist.Delta(value, event_dim=fn.event_dim).mask(False)
@@ -143,11 +147,6 @@ class _Do(Messenger):
             case Stochastic():
                 with block_messengers(lambda _: True):
                     value = action.distribution.sample()
-            case Natural():
-                raise InterventionError(
-                    f"do({name}=natural(…)) needs a second world",
-                    fix="use SCM(program).do, or pc.predict on it",
-                )
         return torch.as_tensor(value).expand(like)
 
     @staticmethod

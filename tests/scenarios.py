@@ -1,9 +1,8 @@
 """Small SCMs with closed-form answers, shared by all tests.
 
-Each scenario is a program about one unit, an action, and the truth worked out by hand, in batched torch and without
-the toolkit: `truth` maps the values of units to what they would have been under the action, `posterior` to the
-probability of each value of a discrete variable. `negative` names a variable whose answer must be wrong when noise is
-re-drawn instead of abducted.
+Each scenario is a program about one unit, an action, and the truth worked out by hand, in batched torch and
+without the toolkit: `truth` maps the values of units to what they would have been under the action, `posterior` to
+the probability of each value of a discrete variable.
 """
 
 from __future__ import annotations
@@ -362,7 +361,8 @@ EXACT = [
     Scenario("mean of a vector", of(mean_of_vector), "v -> y", {"v": 1.0},
              lambda e: {"y": e["y"] + 1 - e["v"].mean(1)}),
     Scenario("softmax over dim 0", of(softmax_over_first), "v -> y", {"v": torch.tensor([0.0, 0.0, 1.0])},
-             lambda e: {"y": e["y"] - torch.softmax(e["v"], 1) + torch.softmax(torch.tensor([0.0, 0.0, 1.0]), 0)}),
+             lambda e: {"y": e["y"] - torch.softmax(e["v"], 1)
+                        + torch.softmax(torch.tensor([0.0, 0.0, 1.0]), 0)}),
     Scenario("convolution", of(convolution), "image -> y", {"image": 1.0},
              lambda e: {"y": e["y"] - _conv(e["image"]) + _conv(torch.ones(1, 1, 6))}),
     Scenario("table lookup", of(table_lookup), "k -> y", {"k": 2},
@@ -385,8 +385,8 @@ DISCRETE = [
     Scenario("categorical, monotone", of(monotone_categorical), "x -> y", {"x": 1}, lambda e: {},
              _monotone_categorical_truth),
     Scenario("poisson", of(poisson), "x -> y", {"x": 1}, lambda e: {},
-             lambda e: {"y": overlap(poisson_cells(1 + 2 * e["x"]), poisson_cells(torch.full_like(e["x"], 3.0)),
-                                     e["y"])}),
+             lambda e: {"y": overlap(poisson_cells(1 + 2 * e["x"]),
+                                     poisson_cells(torch.full_like(e["x"], 3.0)), e["y"])}),
     Scenario("mixed", of(mixed), "z -> t; z -> y; t -> y; y -> cured", {"t": 1},
              lambda e: {"y": e["y"] + 2 * (1 - e["t"])}, _mixed_posterior),
 ]  # fmt: skip

@@ -31,7 +31,7 @@ def test_noise_of_a_linear_model_is_its_standardised_residual(confounded):
 
 @pytest.mark.parametrize("case", scenarios.cases(scenarios.ALL))
 def test_abducted_noise_of_samples_has_its_prior_law(case):
-    """P(u) = E[P(u | x)]: pulled back from the model's own samples, noise is distributed as it was to begin with."""
+    """P(u) = E[P(u | x)]: pulled back from the model's own samples, noise has the law that it began with."""
     scm = case.scm()
     noise = scm.abduct(scm.sample(150 if not case.vectorised else 1500, seed=0), seed=1)
     for name, variable in scm.variables.items():
@@ -115,7 +115,7 @@ def test_importance_sampling_against_the_closed_form():
 
 
 def test_importance_sampling_where_the_counterfactual_is_uncertain():
-    """y = z x + u, e: x = 1, y = 2 → z | e ~ N(1, 1/2); Y_{x=0} = u = 2 - z ~ N(1, 1/2), Y_{x=3} = 2 + 2z ~ N(4, 2)."""
+    """y = z x + u; given x = 1, y = 2: z ~ N(1, 1/2), Y_{x=0} = 2 - z ~ N(1, 1/2), Y_{x=3} = 2 + 2z ~ N(4, 2)."""
 
     def program():
         z = pyro.sample("z", dist.Normal(0.0, 1.0))
@@ -194,6 +194,56 @@ def test_noise_of_a_replaced_variable_keeps_its_prior(confounded):
     noise = confounded.do(x=1.0).abduct(units, seed=1)
     assert stats.kstest(noise["x"].double().numpy(), "norm").pvalue > ALPHA
     assert torch.allclose(noise["y"], (units["y"] - 2 - units["z"]) / 0.5, atol=1e-4)
+
+
+def replays(submodel, units, seed=1) -> bool:
+    """Abduction in a submodel, then prediction in it, gives its own units back."""
+    noise = submodel.abduct(units, seed=seed)
+    again = submodel.predict(noise, seed=seed)
+    return all(torch.allclose(again[v], units[v], atol=1e-4) for v in units)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        1.0,
+        [0.0, 1.0, 2.0, 3.0],
+        pc.policy(lambda v: v["z"] + 1),
+        pytest.param(
+            dist.Normal(0.0, 1.0),
+            marks=pytest.mark.xfail(strict=True, reason="BUGS 12: noise pulled at another x"),
+        ),
+        pytest.param(pc.natural(z=0.0), marks=pytest.mark.xfail(strict=True, reason="BUGS 11: KeyError")),
+    ],
+    ids=["value", "per unit", "policy", "distribution", "natural"],
+)
+def test_a_submodel_replays_its_own_units(confounded, action):
+    submodel = confounded.do(x=action)
+    assert replays(submodel, submodel.sample(4, seed=0))
+
+
+@pytest.mark.xfail(strict=True, reason="BUGS 12: noise pulled at another x")
+def test_evidence_on_a_randomised_variable_is_used(confounded):
+    """In a trial x is drawn afresh, and observed: y's noise follows from the x that was."""
+    trial = confounded.do(x=dist.Normal(0.0, 1.0))
+    e = {"z": torch.tensor([1.0, 0.0]), "x": torch.tensor([2.0, -1.0]), "y": torch.tensor([5.5, -2.5])}
+    assert torch.allclose(trial.abduct(e, seed=0)["y"], torch.tensor([1.0, -1.0]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        7.0,
+        pytest.param(
+            pc.policy(lambda v: v["z"] + 7),
+            marks=pytest.mark.xfail(strict=True, reason="BUGS 12: only values are checked"),
+        ),
+    ],
+    ids=["value", "policy"],
+)
+def test_evidence_that_contradicts_an_action(confounded, action):
+    e = error(confounded.do(x=action), {"z": [0.0, 0.0], "x": [7.0, 8.0], "y": [0.0, 0.0]})
+    assert "'x'" in e.what and "row 1" in e.what and "set by do" in e.why
 
 
 # ---- at the door

@@ -1,4 +1,4 @@
-"""Training: it finds the optimum, resumes bit for bit, learns scales once, and refuses what it can't train."""
+"""Training: it finds the optimum, resumes bit for bit, learns scales once, refuses what it can't train."""
 
 import numpy as np
 import pandas as pd
@@ -245,12 +245,12 @@ def test_too_many_levels(pair):
         def forward(self):
             pyro.sample("x", self.x())
 
-    with pytest.raises(DataError, match="5 levels.*has 3"):
+    with pytest.raises(DataError, match=r"5 levels.*has 3"):
         pc.SCM(Program()).fit(frame, **QUICK)
 
 
 def test_names_for_a_continuous_variable(pair):
-    with pytest.raises(DataError, match="'x' holds.*continuous"):
+    with pytest.raises(DataError, match=r"'x' holds.*continuous"):
         pc.SCM(Nets()).fit(pair.assign(x="high"), **QUICK)
 
 

@@ -272,6 +272,20 @@ def test_functions_of_the_wrong_shape(confounded):
     assert "(2,)" in e.what and "'x'" in e.what
 
 
+@pytest.mark.xfail(strict=True, reason="BUGS 14: a raw TypeError")
+@pytest.mark.parametrize("nothing", [None, "high", object()], ids=str)
+def test_functions_that_return_no_number(confounded, nothing):
+    e = error(lambda: confounded.do(x=lambda v: nothing).sample(3))
+    assert "'x'" in e.what and e.fix
+
+
+@pytest.mark.xfail(strict=True, reason="BUGS 15: drawn from the global random state, unit by unit")
+def test_functions_that_draw(confounded):
+    """Randomness in an action would differ between worlds and be no part of the noise: a distribution is."""
+    e = error(lambda: confounded.do(x=lambda v: v + torch.randn(())).sample(3, seed=0))
+    assert "'x'" in e.what and "distribution" in e.fix
+
+
 def test_distributions_of_the_wrong_shape(confounded):
     assert "(2,)" in error(lambda: confounded.do(x=dist.Normal(torch.zeros(2), 1.0))).what
 

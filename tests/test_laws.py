@@ -1,6 +1,6 @@
 """The laws of the design (1 to 4, and 8 in eager mode) on random SCMs and on every scenario.
 
-Each law comes with a negative control: what a toolkit without abduction, or with a mechanism of its own, would give.
+Each law comes with a negative control: what a toolkit without abduction, or with other mechanisms, would give.
 """
 
 import pytest
@@ -163,7 +163,7 @@ def test_8_float32_is_nearly_float64(plan, seed, pick):
         torch.set_default_dtype(torch.float32)
     assert next(v.dtype for v in values.values() if v.is_floating_point()) == torch.float64
     coarse = single.predict(pc.Noise({v: u.float() for v, u in noise.items()}))
-    # a discrete value may flip when its noise lies within rounding of a boundary: rare, never seen at these seeds
+    # a discrete value may flip where its noise is within rounding of a boundary: never seen at these seeds
     assert worlds_agree(single, coarse, values, tolerance=1e-4) == []
 
 

@@ -98,7 +98,7 @@ def test_graphs_of_every_form(frame):
 
 
 def test_a_mechanism_for_nobody():
-    with pytest.raises(PyrocausalError, match="'gian'.*did you mean 'gain'"):
+    with pytest.raises(PyrocausalError, match=r"'gian'.*did you mean 'gain'"):
         pc.SCM.from_graph(GRAPH, mechanisms={"gian": m.Linear()})
 
 

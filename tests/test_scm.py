@@ -1,4 +1,4 @@
-"""What a user holds: construction, the three rungs as calls, seeds, and the errors of a program that is no SCM."""
+"""What a user holds: construction, the three rungs as calls, seeds, and what is refused as no SCM."""
 
 import pyro
 import pyro.distributions as dist
@@ -244,7 +244,6 @@ def test_predict_takes_noise_only(confounded):
         confounded.predict(pc.Noise({"q": torch.zeros(1)}))
 
 
-@pytest.mark.xfail(strict=True, reason="BUGS 3: incomplete noise gives a bare KeyError")
 def test_predict_needs_everyones_noise(confounded):
     with pytest.raises(pc.PyrocausalError, match="'x'"):
         confounded.predict(pc.Noise({"z": torch.zeros(1)}))

@@ -69,7 +69,6 @@ def test_loading_runs_no_code(fitted, path):  # noqa: F811
     assert about["columns"]["grade"]["levels"] == ["low", "mid", "top"]
 
 
-@pytest.mark.xfail(strict=True, reason="BUGS 8: latents are not restored")
 def test_latents_come_back(path):
     pc.SCM(scenarios.Module(), latent=["x"]).save(path)
     assert pc.SCM.load(path, scenarios.Module()).graph.latent == {"x"}
@@ -147,7 +146,6 @@ def test_a_newer_format(path):
     assert "newer" in refused(lambda: pc.SCM.load(path)).what
 
 
-@pytest.mark.xfail(strict=True, reason="BUGS 7: a bare KeyError")
 def test_variables_that_the_program_lacks(path):
     """The file's columns must be the program's: a renamed variable is no silent match."""
     import pyro

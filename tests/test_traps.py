@@ -170,7 +170,7 @@ def test_transforms_without_an_inverse_are_refused(make):
     def program():
         pyro.sample("x", dist.TransformedDistribution(base, [transform]))
 
-    with pytest.raises(pc.PyrocausalError, match="can't be undone.*zuko"):
+    with pytest.raises(pc.PyrocausalError, match=r"can't be undone.*zuko"):
         pc.SCM(program)
 
 
@@ -200,7 +200,7 @@ def test_a_zuko_distribution_itself_is_refused():
     "name", ["mean of a vector", "softmax over dim 0", "convolution", "table lookup", "matrix"]
 )
 def test_a_hidden_plate_would_be_wrong_here(name):
-    """The same program on a batch, as a plate would run it, raises or gives other numbers than unit by unit."""
+    """The same program on a batch, as a plate would run it, raises or gives other numbers than one by one."""
     case = scenarios.named(name)
     scm = case.scm()
     units = scm.sample(5, seed=0)

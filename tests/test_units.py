@@ -137,7 +137,7 @@ def test_param_without_a_value_is_an_error():
     def program():
         pyro.sample("x", dist.Normal(pyro.param("loc"), 1.0))
 
-    with pytest.raises(ProgramError, match="'loc' *has no initial value|'loc'\\) has no initial value"):
+    with pytest.raises(ProgramError, match=r"'loc'.* has no initial value"):
         pc.SCM(program)
 
 

@@ -91,8 +91,7 @@ class _Recorder(Messenger):
             value = msg["value"]
             variable = _computed(name, value)
         else:
-            mechanism = _mechanism_of(name, msg["fn"], msg["infer"])
-            value = mechanism.push(mechanism.law.sample(1, self.generator, torch.get_default_dtype())[0])
+            mechanism, value = _first_value(name, msg["fn"], msg["infer"], self.generator)
             variable = _variable(name, msg["fn"], mechanism, value)
             made = mechanism_of(msg["fn"])
             if made is not None:
@@ -106,11 +105,17 @@ class _Recorder(Messenger):
         return Origin(variable.name, variable.support, variable.discrete, variable.cardinality, latent)
 
 
-def _mechanism_of(name: str, fn: Any, infer: Mapping[str, Any]) -> Exogenous:
+def _first_value(
+    name: str, fn: Any, infer: Mapping[str, Any], generator: torch.Generator
+) -> tuple[Exogenous, Tensor]:
+    """A site's derived mechanism and a first value, pushed and pulled once, so that what can't be is known now."""
     try:
-        return exogenous(fn, infer.get("noise"))
+        mechanism = exogenous(fn, infer.get("noise"))
+        value = mechanism.push(mechanism.law.sample(1, generator, torch.get_default_dtype())[0])
+        mechanism.pull(value, None if mechanism.draws is None else torch.full(mechanism.draws, 0.5))
     except PyrocausalError as error:
         raise type(error)(f"site '{name}': {error.what}", why=error.why, fix=error.fix) from None
+    return mechanism, value
 
 
 def _variable(name: str, fn: Any, mechanism: Exogenous, value: Tensor) -> Variable:

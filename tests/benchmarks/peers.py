@@ -6,6 +6,7 @@ used, so that each method can run in an environment without the others.
 """
 
 import copy
+import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pyrocausal.data.synthetic import KnownSCM
+from pyrocausal.errors import MissingExtra
 
 __all__ = ["METHODS", "Fitted", "Method", "Values"]
 
@@ -38,6 +40,14 @@ class Fitted(Protocol):
 
 
 Method = Callable[[Values, KnownSCM, int], Fitted]
+
+
+def _peer(module: str) -> Any:
+    """A peer's module, or how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra(module.split(".")[0], "bench") from error
 
 
 # ------------------------------------------------------------------------------------------------- pyrocausal
@@ -131,7 +141,7 @@ class DoWhy:
         values: Values, known: KnownSCM, text: frozenset[str], invertible: bool, quality: str
     ) -> tuple[Any, str]:
         import networkx as nx
-        from dowhy import gcm
+        gcm = _peer("dowhy.gcm")
 
         gcm.config.disable_progress_bars()
         gcm.config.set_default_n_jobs(1)
@@ -148,14 +158,14 @@ class DoWhy:
         return model, "; ".join(f"{x}: {mechanism}" for x, mechanism in chosen.items())
 
     def counterfactual(self, values: Values, do: Do) -> Values:
-        from dowhy import gcm
+        gcm = _peer("dowhy.gcm")
 
         frame = to_frame(values, self.known, self.text)
         actions = self._actions(do, self.text)
         return self._numbers(gcm.counterfactual_samples(self.invertible, actions, observed_data=frame))
 
     def interventional(self, n: int, do: Do, seed: int) -> Values:
-        from dowhy import gcm
+        gcm = _peer("dowhy.gcm")
 
         actions = self._actions(do, self.text_generative)
         with numpy_seed(seed):
@@ -214,7 +224,8 @@ class CausalFlows:
 
     @staticmethod
     def _candidates(known: KnownSCM) -> dict[str, nn.Module]:
-        from causalflows.flows import CausalMAF, CausalNSF
+        flows = _peer("causalflows.flows")
+        CausalMAF, CausalNSF = flows.CausalMAF, flows.CausalNSF
 
         names = list(known.equations)
         adjacency = torch.eye(len(names), dtype=torch.bool)
