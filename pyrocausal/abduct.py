@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pyrocausal.errors import DataError, EvidenceError
 from pyrocausal.graph.discover import Structure
-from pyrocausal.intervene import Hard, Intervention, Shift
+from pyrocausal.exogenous import exogenous
+from pyrocausal.intervene import Intervention, Stochastic
 from pyrocausal.samples import Noise, Samples
 from pyrocausal.units import Program
 from pyrocausal.variables import Variable, _rows
@@ -51,7 +52,7 @@ def abduct(
         units=units * fold,
         evidence=evidence,
         noise=before,
-        draws=_uniforms(structure.variables, evidence, units * fold, generator),
+        draws=_uniforms(structure.variables, intervention, evidence, units * fold, generator),
         given={key: _fold(x, fold) for key, x in given.items()},
         intervention=intervention,
         pull=True,
@@ -117,20 +118,26 @@ def _unobserved(structure: Structure, intervention: Intervention, evidence: Valu
         and not intervention.replaces(name)
     ]
     for name in missing:
+        if name in intervention.chains:
+            _shifted(name)
         if name not in structure.graph.latent:
             raise EvidenceError(
                 f"the evidence has no '{name}'",
                 why="a variable without evidence is not silently taken for latent",
                 fix=f'give its values, or declare it: SCM(program, latent=["{name}"])',
             )
-    for name, chain in intervention.chains.items():
-        if name in evidence and any(isinstance(action, Shift) for _, action in chain):
-            raise EvidenceError(
-                f"'{name}' is acted on by a function of its natural value, and given as evidence",
-                why="the natural value behind it can't be known",
-                fix=f"leave '{name}' out of the evidence, or abduct in the model without that action",
-            )
+    for name in intervention.names:
+        if name in evidence and not intervention.replaces(name):
+            _shifted(name)
     return tuple(missing)
+
+
+def _shifted(name: str) -> None:
+    raise EvidenceError(
+        f"'{name}' is acted on by a function of its natural value in this submodel",
+        why="the natural value, and so its noise, can't be known from the value enforced",
+        fix="abduct in the model without that action, and predict in this one",
+    )
 
 
 def _check(
@@ -140,7 +147,7 @@ def _check(
         if name in evidence and not intervention.replaces(name) and not latent:
             _consistent(name, value, evidence[name], units, f"'{name}' is computed from its parents")
     for name, chain in intervention.chains.items():
-        if name in evidence and isinstance(chain[-1][1], Hard):
+        if name in evidence and not isinstance(chain[-1][1], Stochastic):
             _consistent(name, seen.values[name], evidence[name], units, f"'{name}' was set by do")
     for name, logp in seen.log_prob.items():
         bad = ~torch.isfinite(logp) & ~_blank(evidence[name])
@@ -186,15 +193,21 @@ def _consistent(name: str, value: Tensor, evidence: Tensor, units: int, why: str
 
 
 def _uniforms(
-    variables: Mapping[str, Variable], evidence: Values, units: int, generator: torch.Generator
+    variables: Mapping[str, Variable],
+    intervention: Intervention,
+    evidence: Values,
+    units: int,
+    generator: torch.Generator,
 ) -> Values:
     """The auxiliary draws for sites whose noise is not a function of value and parents."""
     eps = torch.finfo(torch.get_default_dtype()).eps
-    return {
-        name: torch.rand(units, *variables[name].draws, generator=generator).clamp(eps / 4, 1 - eps)  # type: ignore[misc]
-        for name in evidence
-        if variables[name].draws is not None
-    }
+    draws: Values = {}
+    for name in evidence:
+        drawn = intervention.drawn(name)
+        shape = variables[name].draws if drawn is None else exogenous(drawn).draws
+        if shape is not None:
+            draws[name] = torch.rand(units, *shape, generator=generator).clamp(eps / 4, 1 - eps)
+    return draws
 
 
 def _resample(

@@ -17,7 +17,7 @@ from pyrocausal.errors import DataError, InterventionError
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Action, Hard, Intervention, Natural, Policy, Shift, Stochastic
 from pyrocausal.units import Program
-from pyrocausal.world import Pass, Values, run
+from pyrocausal.world import Pass, Values, action_noise, run
 
 logger = logging.getLogger("pyrocausal")
 
@@ -64,7 +64,7 @@ class Worlds:
                 case Hard(per_unit=True):
                     given[key] = self._per_unit(name, action.value)
                 case Stochastic():
-                    given[key] = self._fresh_noise(action)
+                    given[key] = self._action_noise(name, action)
                 case Natural():
                     elsewhere = intervention.before(depth).then(action.actions)
                     given[key] = self.run(elsewhere).values[name]
@@ -122,8 +122,11 @@ class Worlds:
             )
         return value if self.copies == 1 else value.repeat(self.copies, *[1] * (value.dim() - 1))
 
-    def _fresh_noise(self, action: Stochastic) -> Tensor:
-        # One draw per action, so that worlds which share the action share what it drew.
+    def _action_noise(self, name: str, action: Stochastic) -> Tensor:
+        """What the action drew, if it was abducted; else one fresh draw, shared by worlds that share the action."""
+        known = self.noise.get(action_noise(name))
+        if known is not None and tuple(known.shape[1:]) == action.law.shape:
+            return known
         if id(action) not in self._fresh:
             total = self.units * self.copies
             law = action.law
@@ -145,8 +148,14 @@ class Worlds:
 
 
 def _branches(error: RuntimeError, intervention: Intervention) -> bool:
-    functions = any(isinstance(action, (Shift, Policy)) for _, _, _, action in intervention.items())
-    return functions and "vmap" in str(error)
+    names = [name for _, _, name, action in intervention.items() if isinstance(action, (Shift, Policy))]
+    if names and "random operation" in str(error):
+        raise InterventionError(
+            f"the action on '{names[0]}' draws random numbers of its own",
+            why="they can't be repeated by a seed or shared between worlds",
+            fix="let the action be a distribution, or draw per-unit values beforehand",
+        ) from error
+    return bool(names) and "vmap" in str(error)
 
 
 def _key(layer: Mapping[str, Action]) -> Any:

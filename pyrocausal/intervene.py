@@ -135,6 +135,11 @@ class Intervention:
         """Whether the site's own mechanism no longer matters for its value."""
         return any(not isinstance(action, Shift) for _, action in self.chains.get(name, ()))
 
+    def drawn(self, name: str) -> Distribution | None:
+        """The distribution that the site is drawn afresh from, if that is the last action on it."""
+        last = self.chains[name][-1][1] if name in self.chains else None
+        return last.distribution if isinstance(last, Stochastic) else None
+
     def items(self) -> Iterator[tuple[int, str, str, Action]]:
         """Every action as (depth, key, variable, action)."""
         for depth, layer in enumerate(self.layers):
@@ -147,7 +152,12 @@ class Intervention:
 
     @staticmethod
     def _as(like: Tensor, name: str, value: Any) -> Tensor:
-        value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+        try:
+            value = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+        except (TypeError, ValueError) as error:
+            raise InterventionError(
+                f"the action on '{name}' gives {value!r}", fix="return a number or a tensor"
+            ) from error
         if value.shape == like.shape:
             return value
         if value.dim() == 0:

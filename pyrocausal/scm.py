@@ -18,13 +18,14 @@ from pyrocausal.errors import EvidenceError, FitError, GraphError, InterventionE
 from pyrocausal.fit import FitOptions, History, bootstrap, log_prob, train
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.discover import Structure, discover
-from pyrocausal.intervene import Earlier, Hard, Intervention, Policy, Shift, parse_actions
+from pyrocausal.intervene import Earlier, Hard, Intervention, Natural, Policy, Shift, parse_actions
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.samples import Counterfactual, Noise, Samples
 from pyrocausal.table import read, take_rows
 from pyrocausal.units import Program
 from pyrocausal.variables import Variable, check_names, column_of, table_column
+from pyrocausal.world import action_noise
 
 logger = logging.getLogger("pyrocausal")
 
@@ -266,6 +267,12 @@ class SCM:
             raise EvidenceError(
                 f"num_samples={num_samples!r} is no number of draws", fix="pass a positive integer"
             )
+        if any(isinstance(action, Natural) for _, _, _, action in self._intervention.items()):
+            raise EvidenceError(
+                "evidence in a submodel with natural(…) is not supported",
+                why="its value depends on a second world, whose noise is what is asked for",
+                fix="abduct in the model without it, and predict in this one",
+            )
         table = read(evidence, self.variables, where="evidence")
         generator = _generator(seed)
         units = len(next(iter(table.values.values())))
@@ -292,7 +299,8 @@ class SCM:
         """Step 3: the values of these units in this (sub)model, from their noise."""
         if not isinstance(noise, Noise):
             raise EvidenceError(f"predict takes the Noise that abduct gives, not {type(noise).__name__}")
-        check_names(noise, self.variables, where="noise")
+        actions = [action_noise(name) for name in self.variables]
+        check_names(noise, [*self.variables, *actions], where="noise")
         lacking = [v.name for v in self.variables.values() if not v.computed and v.name not in noise]
         if lacking:
             raise EvidenceError(f"the noise of '{lacking[0]}' is missing", fix="pass all that abduct gave")
@@ -544,4 +552,6 @@ def _named_worlds(do: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _generator(seed: int | None, stream: int = 0) -> torch.Generator:
     """A generator of its own for every call and stream; without a seed it starts from torch's global state."""
+    if seed is not None and not isinstance(seed, int):
+        raise EvidenceError(f"seed={seed!r}", why="a seed is a whole number", fix="pass one, or None")
     return torch.Generator().manual_seed(int(torch.randint(2**62, ())) if seed is None else seed * 8 + stream)

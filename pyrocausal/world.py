@@ -76,11 +76,20 @@ class World(Messenger):
             self.seen.noise[name] = u
         self.seen.natural[name] = value
         if name in self.intervention.chains:
-            value = self.intervention.act(name, value, self.seen.values, self.given)
+            value = self._act(name, value)
         self.seen.values[name] = value
         msg["value"] = value
         msg["done"] = True
         msg["stop"] = True
+
+    def _act(self, name: str, natural: Tensor) -> Tensor:
+        drawn = self.intervention.drawn(name) if self.pull and name in self.evidence else None
+        if drawn is None:
+            return self.intervention.act(name, natural, self.seen.values, self.given)
+        # A trial whose assignment was seen: its draw is abducted like any other noise.
+        value = self.evidence[name]
+        self.seen.noise[action_noise(name)] = exogenous(drawn).pull(value, self.draws.get(name))
+        return value
 
     def _observe(self, name: str, fn: Any, infer: Mapping[str, Any]) -> Tensor:
         value = self.evidence[name]
@@ -92,6 +101,11 @@ class World(Messenger):
         if name in self.score:
             self.seen.log_prob[name] = fn.log_prob(value).sum()
         return value
+
+
+def action_noise(name: str) -> str:
+    """The name, in a noise store, of what a stochastic action on a variable drew."""
+    return f"do({name})"
 
 
 def run(

@@ -12,7 +12,7 @@ a vector                     `Linear(dim=...)`, `Autoregressive`, `Coupling`
 """
 
 from .base import Mechanism
-from .default import Continuous
+from .continuous import Continuous
 from .flow import Autoregressive, Coupling, Spline
 from .heads import Bernoulli, Categorical, NegativeBinomial, Normal, Poisson
 from .linear import Linear
