@@ -58,6 +58,11 @@ class Program(nn.Module):
         subject = self.module if self.module is not None else self.function
         return getattr(subject, "__name__", type(subject).__name__)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are: units are computed there."""
+        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
     def forward(self) -> Any:
         if self.module is None:
             assert self.function is not None

@@ -138,12 +138,17 @@ def run(
             program()
         return {field: _tensors(found) for field, found in world.seen._asdict().items()}
 
+    device = program.device
+
+    def there(values: Mapping[str, Tensor] | None) -> Values:
+        return {name: value.to(device) for name, value in (values or {}).items()}
+
     inputs = {
-        "evidence": dict(evidence or {}),
-        "noise": dict(noise or {}),
-        "draws": dict(draws or {}),
-        "given": dict(given or {}),
-        "unit": torch.arange(units),  # so that a program without inputs is still mapped over units
+        "evidence": there(evidence),
+        "noise": there(noise),
+        "draws": there(draws),
+        "given": there(given),
+        "unit": torch.arange(units, device=device),  # so that a program without inputs is still mapped over units
     }
     with program.running():
         return Pass(**over_units(one, inputs, vectorised=vectorised))

@@ -1,8 +1,8 @@
 """Small SCMs with closed-form answers, shared by all tests.
 
-Each scenario is a program about one unit, an action, and the truth worked out by hand, in batched torch and
-without the toolkit: `truth` maps the values of units to what they would have been under the action, `posterior` to
-the probability of each value of a discrete variable.
+Each scenario is a program about one unit, an action, and the truth worked out by hand, in batched torch
+and without the toolkit: `truth` maps the values of units to what they would have been under the action,
+`posterior` to the probability of each value of a discrete variable.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def test_importance_sampling_against_the_closed_form():
 
 
 def test_importance_sampling_where_the_counterfactual_is_uncertain():
-    """y = z x + u; given x = 1, y = 2: z ~ N(1, 1/2), Y_{x=0} = 2 - z ~ N(1, 1/2), Y_{x=3} = 2 + 2z ~ N(4, 2)."""
+    """y = z x + u; given x = 1, y = 2: z ~ N(1, ½), Y_{x=0} = 2 - z ~ N(1, ½), Y_{x=3} = 2 + 2z ~ N(4, 2)."""
 
     def program():
         z = pyro.sample("z", dist.Normal(0.0, 1.0))

@@ -10,8 +10,8 @@ import pyrocausal as pc
 from . import scenarios
 from .scenarios import DISCRETE, EXACT, cases
 
-# For frequencies: |f - p| < 5 standard errors rejects a right answer with probability 6e-7 (normal tail). With some
-# 60 comparisons a reseeding of all fails by chance less than once in 25,000 times; the seeds are fixed.
+# For frequencies: |f - p| < 5 standard errors rejects a right answer with probability 6e-7 (normal tail). With
+# some 60 comparisons a reseeding of all fails by chance less than once in 25,000 times; the seeds are fixed.
 Z = 5.0
 DRAWS = 2000
 
@@ -180,7 +180,7 @@ def test_counterfactual_of_a_submodel():
 
 
 def test_mediation_with_natural(chain):
-    """m = x/2 + u, y = x + 2m + u: for every unit, natural direct effect 1, natural indirect effect 1, total 2."""
+    """m = x/2 + u, y = x + 2m + u: every unit has natural direct effect 1, indirect effect 1, total 2."""
     units = chain.sample(10, seed=0)
     found = chain.counterfactual(
         units,
@@ -261,7 +261,7 @@ def test_a_variable_that_occurs_only_in_some_worlds_draws_its_noise_once():
         evidence, do={"a": {"first": 1.0}, "b": {"first": 3.0}, "c": {"first": -2.0}}, num_samples=200, seed=0
     )
     a, b, c = (found.worlds[name] for name in "abc")
-    # unit 1 was observed: its noise is 1. Unit 0 was not: its noise is a draw, shared by the worlds that reach it.
+    # unit 1 was observed: its noise is 1. Unit 0 was not: its noise is a draw that its worlds share.
     assert torch.allclose(a["second"][:, 1], torch.tensor(2.0)) and torch.allclose(
         b["second"][:, 1], torch.tensor(4.0)
     )

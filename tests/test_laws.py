@@ -1,6 +1,6 @@
 """The laws of the design (1 to 4, and 8 in eager mode) on random SCMs and on every scenario.
 
-Each law comes with a negative control: what a toolkit without abduction, or with other mechanisms, would give.
+Each law comes with a negative control: what a toolkit without abduction would give.
 """
 
 import pytest

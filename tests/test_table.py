@@ -170,7 +170,8 @@ def test_dates_and_complex_numbers(confounded, frame):
 @pytest.mark.parametrize(
     "name, bad, row",
     [("bernoulli", [0, 2], 1), ("bernoulli", [0.5, 1], 0), ("gumbel-max", [3, 0], 0),
-     ("gumbel-max", [0, -1], 1), ("gumbel-max", [0, 0.5], 1), ("poisson", [1.5, 2], 0), ("poisson", [0, -1], 1)],
+     ("gumbel-max", [0, -1], 1), ("gumbel-max", [0, 0.5], 1),
+     ("poisson", [1.5, 2], 0), ("poisson", [0, -1], 1)],
 )  # fmt: skip
 def test_values_outside_the_support(name, bad, row):
     e = error(scenarios.named(name).scm(), {"x": [0, 1], "y": bad})

@@ -154,7 +154,6 @@ def test_the_jacobian_of_observed_sites_is_kept():
     assert torch.allclose(found, truth) and not torch.allclose(found, base_only, atol=0.1)
 
 
-@pytest.mark.xfail(strict=True, reason="BUGS 10: a bare KeyError from Pyro")
 @pytest.mark.parametrize(
     "make",
     [

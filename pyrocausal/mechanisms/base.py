@@ -1,10 +1,11 @@
-"""What every mechanism shares: layers built on the first call, parents encoded by what they are, scales learned once."""
+"""What every mechanism shares: layers built when first called, parents encoded, scales learned once."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -51,9 +52,7 @@ def block_of(parent: Tensor) -> Block:
             origin.cardinality is not None or origin.support is torch.distributions.constraints.one_hot
         )
         return Block(parent.numel(), one_hot=False, continuous=not indicator)
-    if (
-        origin is not None and origin.latent
-    ):  # a latent has no data to learn a scale from; its scale is 1 by design
+    if origin is not None and origin.latent:  # there are no data to learn its scale from: it is 1 by design
         return Block(parent.numel(), one_hot=False, continuous=False)
     return Block(parent.numel(), one_hot=False, continuous=parent.is_floating_point())
 
@@ -61,18 +60,19 @@ def block_of(parent: Tensor) -> Block:
 class Mechanism(nn.Module):
     """The conditional distribution of one variable given its parents, in natural units.
 
-    A subclass says how many layers it needs (`build`), what distribution features give (`distribution`) and what it
-    learns from the training split before training (`calibrate`). Parents are encoded by what they are: categorical
-    ones one-hot, everything else as numbers; vectors are flattened.
+    A subclass says how many layers it needs (`build`), what distribution features give (`distribution`) and
+    what it learns from the training split before training (`learn_scales`). Parents are encoded by what they
+    are: categorical ones one-hot, everything else as numbers; vectors are flattened.
 
-    Calling a mechanism with its parents' values (one unit's) returns a `torch.distributions.Distribution`, ready for
-    `pyro.sample`.
+    Calling a mechanism with its parents' values (one unit's) returns a `torch.distributions.Distribution`,
+    ready for `pyro.sample`.
     """
 
     levels: tuple[Any, ...] | None = None
     idle: bool = False  # while its distribution is not looked at: see `only`
     num_features: int
     continuous: tuple[bool, ...]  # which features are numbers in natural units, rather than 0/1 indicators
+    calibrated: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,14 +90,17 @@ class Mechanism(nn.Module):
         raise NotImplementedError
 
     def learn_scales(self, x: Tensor, features: Tensor) -> None:
-        """Learn scales, and a good start, from the training split: `x` is `(n, *shape)`, features `(n, num_features)`."""
+        """Learn scales, and a good start, from the training split.
+
+        `x` is `(n, *shape)`, the features are `(n, num_features)`.
+        """
 
     def penalty(self) -> Tensor | float:
         """A regulariser, added to the mean negative log-likelihood of the variable, in nats per unit."""
         return 0.0
 
     def match_means(self, x: Tensor, features: Tensor) -> dict[str, Tensor]:
-        """Parameters, by name, that bring the mechanism's means in line with all rows; the last step of training.
+        """Parameters, by name, that bring the mechanism's means in line with all rows; training ends with it.
 
         It runs under `torch.vmap` over replicas, so it returns new values and changes nothing. Default: none.
         """
@@ -194,15 +197,16 @@ class _Unused(TorchDistribution):
     def __init__(self) -> None:
         super().__init__(validate_args=False)
 
-    def to_event(self, *args: Any) -> _Unused:
+    def _itself(self, *args: Any) -> Any:
         return self
 
-    mask = expand = expand_by = to_event
+    to_event = mask = expand = expand_by = _itself
 
 
 class Standardise(nn.Module):
     """Features in natural units to mean 0 and sd 1, learned once; indicators are only centred."""
 
+    continuous: Tensor
     mean: Tensor
     scale: Tensor
 
@@ -227,7 +231,7 @@ def perceptron(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequent
     """A multilayer perceptron with SiLU units, smooth so that densities and gradients are."""
     sizes = (inputs, *hidden)
     layers: list[nn.Module] = []
-    for size, following in zip(sizes[:-1], sizes[1:], strict=True):
+    for size, following in pairwise(sizes):
         layers += [nn.Linear(size, following), nn.SiLU()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 

@@ -114,7 +114,9 @@ class Continuous(Mechanism):
 
     def spline(self, h: Tensor) -> QuantileSpline:
         """Q( . | h), from the shared parameters and, unless x is a root, from the networks."""
-        centre, log_scale, shape = self.centre.expand(h.shape[:-1]), self.log_scale, self.shape
+        centre = self.centre.expand(h.shape[:-1])
+        log_scale: Tensor = self.log_scale
+        shape: Tensor = self.shape
         if self.num_features:
             inside = h.clamp(self.feature_range[0], self.feature_range[1])
             delta = self.form(inside)

@@ -85,7 +85,7 @@ class PowerScale(nn.Module):
         """The centre, scale and power of greatest profile likelihood, least squares standing for the mean."""
         rows = slice(None, None, max(1, len(x) // _MAX_ROWS))
         x, basis = x[rows], _orthonormal(explained_by[rows])
-        best, choice = -math.inf, None
+        best, choice = x.new_tensor(-math.inf), None
         for centre, scale, power in _candidates(x):
             t = (x - centre) / scale
             y = _yeo_johnson(t, power)
