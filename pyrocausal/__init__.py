@@ -1,7 +1,7 @@
 """pyrocausal: an SCM is a Pyro program for one unit, and Pearl's three rungs are three short calls on it."""
 
 from pyrocausal import mechanisms
-from pyrocausal._version import __version__
+from pyrocausal._version import __version__ as __version__
 from pyrocausal.errors import PyrocausalError
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph

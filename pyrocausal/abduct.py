@@ -1,8 +1,9 @@
 """Abduction: evidence in, exogenous noise out.
 
-One meaning, P(u | evidence), and an engine for each case. Where everything is observed, each site's noise is pulled
-out in one pass: exactly for invertible mechanisms, as one draw from P(u | x, parents) for discrete ones. Latent
-variables declared as such are inferred by importance sampling from their prior, all draws of all units in one pass.
+One meaning, P(u | evidence), and an engine for each case. Where everything is observed, each site's noise is
+pulled out in one pass: exactly for invertible mechanisms, as one draw from P(u | x, parents) for discrete
+ones. Latent variables declared as such are inferred by importance sampling from their prior, all draws of all
+units in one pass.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pyrocausal.errors import DataError, EvidenceError
-from pyrocausal.graph.discover import Structure
 from pyrocausal.exogenous import exogenous
+from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention, Stochastic
 from pyrocausal.samples import Noise, Samples
 from pyrocausal.units import Program
@@ -88,7 +89,7 @@ def _complete(pulled: Values, before: Values, variables: Mapping[str, Variable])
 
 
 def _scored(variables: Mapping[str, Variable], evidence: Values, weigh: bool) -> frozenset[str]:
-    """Sites whose probability is needed: all evidence to weigh latents, else where the support depends on parents."""
+    """Sites whose probability is needed: all evidence to weigh latents, else those of varying support."""
     return frozenset(
         n for n in evidence if not variables[n].computed and (weigh or variables[n].support is None)
     )
@@ -219,7 +220,7 @@ def _resample(
     units: int,
     generator: torch.Generator,
 ) -> Values:
-    """Draws with equal weights, by systematic resampling within each unit; the weights go into the diagnostics."""
+    """Draws with equal weights, by systematic resampling in each unit; diagnostics keep the weights."""
     total = (
         torch.stack([logp.double() for logp in seen.log_prob.values()]).sum(0)
         if seen.log_prob
@@ -243,8 +244,8 @@ def _resample(
     worst = float(ess.min())
     if worst < 50 or worst < 0.01 * draws:
         logger.warning(
-            "Importance sampling is unreliable for %d of %d units: effective sample size as low as %.1f of %d draws. "
-            "Raise num_samples, or observe more.",
+            "Importance sampling is unreliable for %d of %d units: effective sample size as low as %.1f "
+            "of %d draws. Raise num_samples, or observe more.",
             int((ess < max(50.0, 0.01 * draws)).sum()),
             units,
             worst,

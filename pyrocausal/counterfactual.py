@@ -1,7 +1,7 @@
 """Prediction: the same units, with the same noise, in other worlds.
 
-K worlds are K runs that share one noise store. A world in which an action takes the natural value of another world
-(`natural`) has that world run first; a world that is needed twice runs once.
+K worlds are K runs that share one noise store. A world in which an action takes the natural value of another
+world (`natural`) has that world run first; a world that is needed twice runs once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Worlds:
         noise: every variable's noise, units (or draws × units) first.
         units: the number of units; `copies` of them lie one after the other where draws are folded in.
         generator: for actions that draw afresh.
-        factual: values of the world `base`, if known: what an action does not reach keeps them, without a computation.
+        factual: values of the world `base`, if known: what an action does not reach keeps them, without a
+            computation.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Worlds:
 
     def _run(self, intervention: Intervention) -> Pass:
         kept = self._kept(intervention)
-        inputs = {
+        inputs: dict[str, Any] = {
             "noise": self.noise,
             "evidence": kept,
             "given": self.given(intervention),
@@ -123,7 +124,7 @@ class Worlds:
         return value if self.copies == 1 else value.repeat(self.copies, *[1] * (value.dim() - 1))
 
     def _action_noise(self, name: str, action: Stochastic) -> Tensor:
-        """What the action drew, if it was abducted; else one fresh draw, shared by worlds that share the action."""
+        """What the action drew, if it was abducted; else one fresh draw for all worlds with this action."""
         known = self.noise.get(action_noise(name))
         if known is not None and tuple(known.shape[1:]) == action.law.shape:
             return known
@@ -160,7 +161,7 @@ def _branches(error: RuntimeError, intervention: Intervention) -> bool:
 
 def _key(layer: Mapping[str, Action]) -> Any:
     """Layers that do the same have the same key, so that `natural(t=0)` written twice is one world."""
-    parts = []
+    parts: list[tuple[Any, ...]] = []
     for name, action in sorted(layer.items()):
         match action:
             case Hard(per_unit=False):

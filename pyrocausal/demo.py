@@ -1,7 +1,7 @@
 """The main job on real data: does quitting smoking make people gain weight, by how much, and whom?
 
-An SCM of NHEFS, fitted to 1,566 people, answers on all three rungs. The published answer to compare with: 3.5 kg,
-95 % interval 2.5 to 4.5 (Hernán and Robins, *Causal Inference: What If*, chapters 12 to 14).
+An SCM of NHEFS, fitted to 1,566 people, answers on all three rungs. The published answer to compare with: 3.5
+kg, 95 % interval 2.5 to 4.5 (Hernán and Robins, *Causal Inference: What If*, chapters 12 to 14).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WORLDS = {"quit": {"quit": 1}, "stay": {"quit": 0}}
 
 
 class Smoking(PyroModule):
-    """Who people are shapes their smoking, their body and their decision; all of it shapes the weight change."""
+    """Who people are shapes their smoking, body and decision; all of it shapes the weight change."""
 
     def __init__(self, frame: pd.DataFrame):
         super().__init__()
@@ -97,7 +97,9 @@ def run(
 ) -> pd.DataFrame:
     """Fit, ask, print, draw; returns the table of effects with their intervals."""
     if replicas < 2:
-        raise FitError(f"replicas={replicas}", why="an interval needs at least two refits", fix="pass 100 or more")
+        raise FitError(
+            f"replicas={replicas}", why="an interval needs at least two refits", fix="pass 100 or more"
+        )
     frame = nhefs()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +108,13 @@ def run(
     cf = scm.counterfactual(frame, do=WORLDS)
     print(f"Refitting the outcome's mechanism {replicas} times on resampled people …", flush=True)
     draws = scm.bootstrap(
-        frame, group_means, replicas=replicas, only=["weight_change"], epochs=EPOCHS["refit"], seed=seed, progress=progress
+        frame,
+        group_means,
+        replicas=replicas,
+        only=["weight_change"],
+        epochs=EPOCHS["refit"],
+        seed=seed,
+        progress=progress,
     )
     table = interval(group_means(scm, frame), draws, list(groups(frame)))
     association = frame.weight_change[frame.quit == 1].mean() - frame.weight_change[frame.quit == 0].mean()

@@ -1,7 +1,7 @@
 """The three steps on a bare Pyro program: `do`, `abduct`, `predict`.
 
-`do` is a Pyro handler: what it returns is a program again, for any Pyro inference. Unlike `pyro.poutine.do`, an outer
-trace records the value that was enforced, and one `do` may stand around another.
+`do` is a Pyro handler: what it returns is a program again, for any Pyro inference. Unlike `pyro.poutine.do`,
+an outer trace records the value that was enforced, and one `do` may stand around another.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Intervened:
 def do(program: Callable[..., Any], actions: Mapping[str, Any] | None = None, /, **kw: Any) -> Intervened:
     """The program under an intervention, as a Pyro program.
 
-    An acted-on site records the enforced value, as a deterministic site that adds nothing to the log-density. Any
-    program will do, also one with plates and observed sites.
+    An acted-on site records the enforced value, as a deterministic site that adds nothing to the log-density.
+    Any program will do, also one with plates and observed sites.
 
     Args:
         program: a Pyro program.

@@ -1,8 +1,8 @@
 """Interventions as plain data: what each action does to one site, and how successive `do` calls combine.
 
-An `Intervention` is a sequence of layers, one per `do` call, each acting on the submodel that the layers before it
-made. Within one site's chain a later hard action wins; a later function acts on the earlier action's value, so
-`do(x=1).do(x=lambda v: v + 1)` gives 2.
+An `Intervention` is a sequence of layers, one per `do` call, each acting on the submodel that the layers
+before it made. Within one site's chain a later hard action wins; a later function acts on the earlier
+action's value, so `do(x=1).do(x=lambda v: v + 1)` gives 2.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ Action = Hard | Shift | Policy | Stochastic | Natural
 def policy(function: Callable[[Mapping[str, Tensor]], Any]) -> Policy:
     """An action that decides from other variables.
 
-    The function gets a mapping of the variables that come earlier in the program (their enforced values, for one
-    unit) and returns the value to set. It adds edges from what it reads.
+    The function gets a mapping of the variables that come earlier in the program (their enforced values, for
+    one unit) and returns the value to set. It adds edges from what it reads.
 
     >>> import pyro, pyro.distributions as dist, pyrocausal as pc
     >>> def program():
@@ -173,13 +173,15 @@ class Earlier(Mapping[str, Tensor]):
     """What a policy sees: the variables before its own."""
 
     def __init__(self, name: str, values: Mapping[str, Tensor]):
-        self.name, self.values_, self.read = name, values, []
+        self.name, self.values_ = name, values
+        self.read: list[str] = []
 
     def __getitem__(self, key: str) -> Tensor:
         if key not in self.values_:
             raise InterventionError(
                 f"the policy for '{self.name}' reads '{key}'",
-                why=f"only what comes before '{self.name}' is known then: {', '.join(self.values_) or 'nothing'}",
+                why=f"only what comes before '{self.name}' is known then: "
+                f"{', '.join(self.values_) or 'nothing'}",
                 fix="read one of these",
             )
         self.read.append(key)

@@ -1,4 +1,4 @@
-"""Pictures of answers. Each function takes `ax=` and returns the Axes; matplotlib is imported when one is drawn."""
+"""Pictures of answers. Each function takes `ax=` and returns the Axes; matplotlib is imported when needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def forest(
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"effect": [3.4], "low": [2.5], "high": [4.3]}, index=["all"])
-    >>> forest(table).get_xlim()[1] > 3.4
+    >>> bool(forest(table).get_xlim()[1] > 3.4)
     True
     """
     ax = _axes(ax, height=0.6 + 0.34 * len(table))
@@ -52,7 +52,7 @@ def densities(samples: Mapping[str, Tensor], *, label: str = "", ax: Axes | None
     ax = _axes(ax)
     every = torch.cat([x.flatten() for x in samples.values()]).double()
     ends = torch.quantile(every, torch.tensor([0.002, 0.998], dtype=torch.double)).tolist()
-    grid = np.linspace(*ends, 300)
+    grid = np.linspace(ends[0], ends[1], 300)
     for name, x in samples.items():
         ax.plot(grid, _kernel_density(x.flatten().double().numpy(), grid), label=name)
     ax.set_xlabel(label)

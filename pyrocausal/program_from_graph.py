@@ -92,7 +92,7 @@ class GraphProgram(nn.Module):
 
 
 def choose(column: Any) -> tuple[str, dict[str, Any]]:
-    """The kind of mechanism for a column: names are categorical, two values binary, other numbers continuous."""
+    """The kind of mechanism for a column: categorical for names, binary for two values, else continuous."""
     if isinstance(column, torch.Tensor):
         column = column.detach().cpu().numpy()
     series = pd.Series(column).dropna()

@@ -81,8 +81,8 @@ class Samples(Mapping[str, Tensor]):
     def to_pandas(self, *, draws: bool = False) -> pd.DataFrame:
         """A row a unit; names, levels and dtypes as they came.
 
-        With a draws axis a row holds the mean over draws (for names of levels: the commonest); `draws=True` gives
-        a row a draw and unit, indexed by both. A vector variable becomes columns `name[0]`, `name[1]` …
+        With a draws axis a row holds the mean over draws (for names of levels: the commonest); `draws=True`
+        gives a row a draw and unit, indexed by both. A vector variable becomes columns `name[0]`, `name[1]` …
         """
         if not self.has_draws:
             return self._frame(self.values_, self._index())
@@ -172,7 +172,8 @@ class Noise(Samples):
 
     Attributes:
         factual: the evidence world's values (with what was computed or inferred on the way).
-        diagnostics: how far the abduction can be trusted (`method`, and for sampling engines `ess`, `log_weights`).
+        diagnostics: how far the abduction can be trusted (`method`, and for sampling engines `ess`,
+            `log_weights`).
     """
 
     group = "exogenous"
@@ -235,7 +236,7 @@ class Counterfactual(Samples):
         return next(iter(self.worlds.values())).num_draws
 
     def to_pandas(self, *, draws: bool = False) -> pd.DataFrame:
-        """As `Samples.to_pandas`; several worlds are stacked, with the world's name as the first index level."""
+        """As `Samples.to_pandas`; several worlds are stacked, their names the first level of the index."""
         frames = {name: world.to_pandas(draws=draws) for name, world in self.worlds.items()}
         return frames.popitem()[1] if len(frames) == 1 else pd.concat(frames, names=["world"])
 

@@ -1,4 +1,4 @@
-"""`SCM`: what a user holds. It owns no algorithm; it checks what comes in and calls the rooms that do the work."""
+"""`SCM`: what a user holds. It owns no algorithm: it checks what comes in and calls those who do the work."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class SCM:
     """A structural causal model: a Pyro program for one unit, with Pearl's three rungs as calls.
 
     Args:
-        program: a function or `PyroModule` (an instance) that takes no arguments and whose `pyro.sample` sites are
-            the model's variables, for one unit: no plate, no batch dimension.
-        graph: what the graph is believed to be (a `CausalGraph`, its text, or a networkx graph). An edge of the
-            program that it lacks is an error; an edge of it that the program lacks, a warning.
+        program: a function or `PyroModule` (an instance) that takes no arguments and whose `pyro.sample`
+            sites are the model's variables, for one unit: no plate, no batch dimension.
+        graph: what the graph is believed to be (a `CausalGraph`, its text, or a networkx graph). An edge of
+            the program that it lacks is an error; an edge of it that the program lacks, a warning.
         latent: variables that are never observed.
         seed: for building layers and for the set-up checks; the global random state is left alone.
 
     Raises:
         ProgramError: the program is no SCM (observed sites, hidden randomness, state between calls …).
-        UnsupportedDistribution: a site's distribution has no derived noise; the error shows how to register one.
+        UnsupportedDistribution: a site's distribution has no derived noise; the error shows how to give it.
 
     >>> import pyro, pyro.distributions as dist, torch, pyrocausal as pc
     >>> def program():
@@ -81,12 +81,13 @@ class SCM:
     ) -> SCM:
         """An SCM without a program: a graph, and for every variable a mechanism chosen by its column's type.
 
-        Numbers get `m.Continuous()`, two values `m.Bernoulli()`, names `m.Categorical(levels)`; `mechanisms` overrides
-        by name. The choice is made when `fit` sees the data.
+        Numbers get `m.Continuous()`, two values `m.Bernoulli()`, names `m.Categorical(levels)`; `mechanisms`
+        overrides by name. The choice is made when `fit` sees the data.
 
         >>> import pandas as pd, torch, pyrocausal as pc
         >>> x = torch.randn(300, generator=torch.Generator().manual_seed(0))
-        >>> scm = pc.SCM.from_graph("x -> y").fit(pd.DataFrame({"x": x, "y": 2 * x + 1}), epochs=1, progress=False)
+        >>> data = pd.DataFrame({"x": x, "y": 2 * x + 1})
+        >>> scm = pc.SCM.from_graph("x -> y").fit(data, epochs=1, progress=False)
         >>> scm.variables["y"].kind
         'continuous'
         """
@@ -141,18 +142,21 @@ class SCM:
         return Samples(worlds.run(self._intervention).values, self.variables)
 
     def log_prob(self, data: Any) -> Tensor:
-        """log p(observed variables) of each unit, `(units,)`, differentiable; needs every variable that is not latent."""
+        """log p(observed variables) of each unit, `(units,)`, differentiable.
+
+        The data must have every variable that is not latent.
+        """
         table = read(data, self.variables, where="log_prob", need=self._needed())
         return log_prob(self._model.program, self._model.structure, self._intervention, table.values)
 
     def fit(self, data: Any, **options: Any) -> SCM:
         """Maximum likelihood training on a DataFrame or mapping of tensors; returns self.
 
-        Scales are learned from the training split, once (`reset=True` starts anew). Mechanisms are trained together and
-        each keeps the averaged weights that were best on its own held-out likelihood.
+        Scales are learned from the training split, once (`reset=True` starts anew). Mechanisms are trained
+        together and each keeps the averaged weights that were best on its own held-out likelihood.
 
-        The options (epochs, batch_size, learning_rate, validation, patience, averaging, seed, device, progress,
-        checkpoint, reset) are those of `pyrocausal.fit.FitOptions`.
+        The options (epochs, batch_size, learning_rate, validation, patience, averaging, seed, device,
+        progress, checkpoint, reset) are those of `pyrocausal.fit.FitOptions`.
 
         >>> import pyro, pyrocausal as pc, torch
         >>> from pyro.nn import PyroModule
@@ -187,7 +191,7 @@ class SCM:
         only: Iterable[str] | None = None,
         **options: Any,
     ) -> Tensor:
-        """What a statistic would have been on other samples: refits to resampled rows, run together as one batch.
+        """What a statistic would have been on other samples: refits to resampled rows, run as one batch.
 
         Args:
             data: what the SCM was fitted to.
@@ -197,7 +201,7 @@ class SCM:
             options: of `FitOptions`. Each refit starts anew and is judged on its out-of-bag rows.
 
         Returns:
-            The statistic of every refit, `(replicas, ...)`; its quantiles are the percentile interval (Efron 1979).
+            The statistic of every refit, `(replicas, ...)`; its quantiles are the percentile interval.
         """
         settings = FitOptions.of(options)
         if not isinstance(replicas, int) or replicas < 2:
@@ -226,9 +230,9 @@ class SCM:
     def do(self, actions: Mapping[str, Any] | None = None, /, **kw: Any) -> SCM:
         """The submodel M_x: the same parameters, with actions on some variables, and the mutilated graph.
 
-        An action is a number or level, a tensor (of one unit's shape, or one value per unit), a function of the natural
-        value, `pc.policy(function of earlier variables)`, a distribution, or `pc.natural(...)`. A later `do` acts on
-        the submodel: `do(x=1).do(x=lambda v: v + 1)` sets x to 2.
+        An action is a number or level, a tensor (of one unit's shape, or one value per unit), a function of
+        the natural value, `pc.policy(function of earlier variables)`, a distribution, or `pc.natural(...)`. A
+        later `do` acts on the submodel: `do(x=1).do(x=lambda v: v + 1)` sets x to 2.
         """
         layer = parse_actions(actions, kw, self.variables)
         if not layer:
@@ -255,9 +259,11 @@ class SCM:
 
         Args:
             evidence: a DataFrame, mapping or Series with every variable that is not latent.
-            method: "exact" (everything observed: noise is pulled out; for discrete variables it is one draw from its
-                posterior), "importance" (latents proposed from their prior, weighted and resampled), or "auto".
-            num_samples: draws per unit, as a leading axis; default: no axis for "exact", 1000 for "importance".
+            method: "exact" (everything observed: noise is pulled out; for discrete variables it is one draw
+                from its posterior), "importance" (latents proposed from their prior, weighted and resampled),
+                or "auto".
+            num_samples: draws per unit, as a leading axis; default: no axis for "exact", 1000 for
+                "importance".
             seed: for the draws.
 
         Raises:
@@ -322,8 +328,9 @@ class SCM:
             evidence: see `abduct`.
             do: actions, `{"quit": 1}`; or several named worlds, `{"quit": {"quit": 1}, "stay": {"quit": 0}}`.
             method, seed: see `abduct`.
-            num_samples: draws per unit, as a leading axis. Default: none where the answer is exact; 100 where it
-                depends on noise that evidence does not determine (discrete descendants of an action); 1000 with latents.
+            num_samples: draws per unit, as a leading axis. Default: none where the answer is exact; 100 where
+                it depends on noise that evidence does not determine (discrete descendants of an action); 1000
+                with latents.
         """
         worlds = _named_worlds(do)
         submodels = {name: self.do(actions) for name, actions in worlds.items()}
@@ -442,11 +449,12 @@ class SCM:
     def _warn_far(self, layer: Mapping[str, Any]) -> None:
         for name, action in layer.items():
             column = self.variables[name].column
-            if isinstance(action, Hard) and column.sd:
+            if isinstance(action, Hard) and column.mean is not None and column.sd:
                 gap = ((action.value.double() - column.mean) / column.sd).abs().amax().item()
                 if gap > FAR:
                     logger.warning(
-                        "do(%s) is %.0f standard deviations from the training data: the answer is extrapolation.",
+                        "do(%s) is %.0f standard deviations from the training data: "
+                        "the answer is extrapolation.",
                         name,
                         gap,
                     )
@@ -551,7 +559,7 @@ def _named_worlds(do: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _generator(seed: int | None, stream: int = 0) -> torch.Generator:
-    """A generator of its own for every call and stream; without a seed it starts from torch's global state."""
+    """A generator of its own for every call and stream; without a seed, from torch's global state."""
     if seed is not None and not isinstance(seed, int):
         raise EvidenceError(f"seed={seed!r}", why="a seed is a whole number", fix="pass one, or None")
     return torch.Generator().manual_seed(int(torch.randint(2**62, ())) if seed is None else seed * 8 + stream)

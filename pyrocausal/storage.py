@@ -44,7 +44,8 @@ class Stored:
         if odd_names:
             raise SaveError(
                 f"{path} does not fit the program",
-                why=f"the variable '{odd_names[0]}' is only in the {'file' if odd_names[0] in self.columns else 'program'}",
+                why=f"the variable '{odd_names[0]}' is only in the "
+                f"{'file' if odd_names[0] in self.columns else 'program'}",
                 fix="pass the program that was saved",
             )
         state = program.state_dict()
@@ -52,9 +53,12 @@ class Stored:
         shapes = [k for k in state if k in self.tensors and state[k].shape != self.tensors[k].shape]
         if missing or extra or shapes:
             odd = (missing or extra or shapes)[0]
+            wrong = "differs in shape"
+            if missing or extra:
+                wrong = "is not in the file" if missing else "is not in the program"
             raise SaveError(
                 f"{path} does not fit the program",
-                why=f"'{odd}' {'is not in the file' if missing else 'is not in the program' if extra else 'differs in shape'}",
+                why=f"'{odd}' {wrong}",
                 fix="pass the program that was saved, of the same sizes",
             )
         program.load_state_dict(self.tensors)

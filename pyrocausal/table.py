@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,8 @@ logger = logging.getLogger("pyrocausal")
 _listed: set[tuple[str, ...]] = set()
 
 
-class Table(NamedTuple):
+@dataclass(frozen=True)
+class Table:
     """Values `(units, *event)` by variable, in the program's order, and the units' labels."""
 
     values: dict[str, Tensor]
@@ -29,8 +31,9 @@ def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iter
     """The variables' values in `data`.
 
     Args:
-        data: a DataFrame (columns that the program does not know are ignored and listed once), a Series (one unit),
-            or a mapping of variable to tensor, array or, for one unit, a single value (an unknown name is an error).
+        data: a DataFrame (columns that the program does not know are ignored and listed once), a Series (one
+            unit), or a mapping of variable to tensor, array or, for one unit, a single value (an unknown name
+            is an error).
         need: variables that must be there.
     """
     if isinstance(data, pd.Series):

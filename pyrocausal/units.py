@@ -1,8 +1,8 @@
 """Many units from a program about one.
 
 An SCM program is literally about one unit: no plate, no batch dimension. `Program` makes any callable safe to
-run and to train; `over_units` maps a function of one unit over all of them with `torch.vmap`, or, for programs
-that branch on a unit's value, unit by unit.
+run and to train; `over_units` maps a function of one unit over all of them with `torch.vmap`, or, for
+programs that branch on a unit's value, unit by unit.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ logger = logging.getLogger("pyrocausal")
 class Program(nn.Module):
     """A user's program (function or module) with every parameter that it uses in one place.
 
-    A `PyroModule` keeps its own parameters. A plain function may use `pyro.param` (the values live here, not in
-    Pyro's global store, so two SCMs never share them) and modules that it reaches by closure or global name.
+    A `PyroModule` keeps its own parameters. A plain function may use `pyro.param` (the values live here, not
+    in Pyro's global store, so two SCMs never share them) and modules that it reaches by closure or global
+    name.
     """
 
     def __init__(self, program: Callable[[], Any]):
@@ -73,7 +74,7 @@ class Program(nn.Module):
 
     @contextlib.contextmanager
     def running(self, *handlers: Messenger, validate: bool = False) -> Iterator[None]:
-        """Handlers installed, parameters local to this program, checks of distributions off unless asked for."""
+        """Handlers installed, parameters local to this program, distributions unchecked unless asked for."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(pyro.settings.context(module_local_params=True))
             stack.enter_context(pyro.validation_enabled(validate))
@@ -155,7 +156,7 @@ def over_units(function: Callable[[Any], Any], inputs: Any, *, vectorised: bool 
 
 
 def _stack(rows: list[Any]) -> Any:
-    """Stack per-unit results; where a variable does not occur for a unit, its place is NaN (or 0 for integers)."""
+    """Stack per-unit results; a variable that does not occur for a unit is NaN there (or 0 for integers)."""
     if isinstance(rows[0], dict):
         keys = list(dict.fromkeys(key for row in rows for key in row))
         return {key: _stack_column([row.get(key) for row in rows]) for key in keys}

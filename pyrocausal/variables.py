@@ -1,7 +1,8 @@
 """What is known of each variable of a program, and the contract between its values and a user's columns.
 
-A `Variable` is structure: it comes from the program. A `Column` is what the data looked like: level names, dtype,
-scale; it is learned when the SCM is fitted and travels with it, so that answers come back as the data came in.
+A `Variable` is structure: it comes from the program. A `Column` is what the data looked like: level names,
+dtype, scale; it is learned when the SCM is fitted and travels with it, so that answers come back as the data
+came in.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Variable:
     # ---- user's values -> tensor
 
     def encode(self, values: Any, *, where: str, missing_ok: bool = False) -> Tensor:
-        """A column, array or tensor as a tensor `(n, *shape)` of the program's dtype; anything wrong is an error."""
+        """A column, array or tensor as a tensor `(n, *shape)` of the program's dtype; else an error."""
         array = self._codes(values, where)
         tensor = array if isinstance(array, Tensor) else torch.tensor(array)
         if tensor.is_complex():
@@ -80,7 +81,8 @@ class Variable:
         if tensor.shape[1:] != self.shape:
             raise DataError(
                 f"{where}: '{self.name}' has shape {tuple(tensor.shape)}",
-                why=f"one unit's value has shape {self.shape}, so (units, {', '.join(map(str, self.shape))}) is due",
+                why=f"one unit's value has shape {self.shape}, "
+                f"so (units, {', '.join(map(str, self.shape))}) is due",
                 fix="put the units on the first axis",
             )
         self.check(tensor, where=where, missing_ok=missing_ok)

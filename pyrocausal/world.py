@@ -1,8 +1,8 @@
 """One pass of a program through one world.
 
-At every site the fused handler `World` does what the theory says a unit does there: its value is read from the
-evidence (and its noise pulled out), or pushed from its noise; then the actions on that site are applied. One
-handler does all of it, because stacked handlers cost several times more.
+At every site the fused handler `World` does what the theory says a unit does there: its value is read from
+the evidence (and its noise pulled out), or pushed from its noise; then the actions on that site are applied.
+One handler does all of it, because stacked handlers cost several times more.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class World(Messenger):
         draws: uniforms for abduction at sites whose noise is not a function of the value.
         given: per-unit inputs of actions.
         intervention: the actions.
-        pull: whether to abduct the noise of observed sites; score: at which of them to record the log-probability.
+        pull: whether to abduct the noise of observed sites; score: at which of them to record the
+            log-probability.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ def run(
         "noise": there(noise),
         "draws": there(draws),
         "given": there(given),
-        "unit": torch.arange(units, device=device),  # so that a program without inputs is still mapped over units
+        "unit": torch.arange(units, device=device),  # to map over where there is no other input
     }
     with program.running():
         return Pass(**over_units(one, inputs, vectorised=vectorised))
@@ -159,14 +160,14 @@ def _tensors(found: Mapping[str, Any]) -> Values:
 
 
 def is_plate(msg: Any) -> bool:
-    """Whether a message comes from a plate (of the program's own, within one unit) rather than from a variable."""
+    """Whether a message comes from a plate (the program's own, within a unit), not from a variable."""
     return isinstance(msg["fn"], _Subsample)
 
 
 def refuse_foreign_sites(msg: Any) -> None:
     """What an SCM program may not contain, checked once at set-up."""
     name = msg["name"]
-    if is_plate(msg) and msg["fn"].subsample_size < msg["fn"].size:
+    if is_plate(msg) and (msg["fn"].subsample_size or msg["fn"].size) < msg["fn"].size:
         raise ProgramError(
             f"plate '{name}' subsamples",
             why="an SCM program is about one unit, and batches are drawn by fit",

@@ -394,15 +394,11 @@ DISCRETE = [
 ALL = EXACT + DISCRETE
 
 
-XFAIL = {"repeated measures": "BUGS 1: a program's own plate is refused"}
-
-
 def cases(which: list[Scenario]) -> list[Any]:
     """The scenarios as pytest parameters."""
     import pytest
 
-    marks = {name: pytest.mark.xfail(strict=True, reason=why) for name, why in XFAIL.items()}
-    return [pytest.param(s, id=s.name, marks=marks.get(s.name, ())) for s in which]
+    return [pytest.param(s, id=s.name) for s in which]
 
 
 def named(name: str) -> Scenario:

@@ -209,20 +209,15 @@ def replays(submodel, units, seed=1) -> bool:
         1.0,
         [0.0, 1.0, 2.0, 3.0],
         pc.policy(lambda v: v["z"] + 1),
-        pytest.param(
-            dist.Normal(0.0, 1.0),
-            marks=pytest.mark.xfail(strict=True, reason="BUGS 12: noise pulled at another x"),
-        ),
-        pytest.param(pc.natural(z=0.0), marks=pytest.mark.xfail(strict=True, reason="BUGS 11: KeyError")),
+        dist.Normal(0.0, 1.0),
     ],
-    ids=["value", "per unit", "policy", "distribution", "natural"],
+    ids=["value", "per unit", "policy", "distribution"],
 )
 def test_a_submodel_replays_its_own_units(confounded, action):
     submodel = confounded.do(x=action)
     assert replays(submodel, submodel.sample(4, seed=0))
 
 
-@pytest.mark.xfail(strict=True, reason="BUGS 12: noise pulled at another x")
 def test_evidence_on_a_randomised_variable_is_used(confounded):
     """In a trial x is drawn afresh, and observed: y's noise follows from the x that was."""
     trial = confounded.do(x=dist.Normal(0.0, 1.0))
@@ -234,10 +229,7 @@ def test_evidence_on_a_randomised_variable_is_used(confounded):
     "action",
     [
         7.0,
-        pytest.param(
-            pc.policy(lambda v: v["z"] + 7),
-            marks=pytest.mark.xfail(strict=True, reason="BUGS 12: only values are checked"),
-        ),
+        pc.policy(lambda v: v["z"] + 7),
     ],
     ids=["value", "policy"],
 )
@@ -344,5 +336,13 @@ def test_impossible_evidence_with_a_latent():
 
 
 def test_evidence_under_an_action_on_its_natural_value(confounded):
-    e = error(confounded.do(x=lambda v: v + 1), {"z": [1.0], "x": [1.0], "y": [1.0]})
-    assert "'x'" in e.what and "leave 'x' out" in e.fix
+    """The natural value behind x + 1 can't be known, whether x is evidence or not: one fix for both."""
+    shifted = confounded.do(x=lambda v: v + 1)
+    for evidence in ({"z": [1.0], "x": [1.0], "y": [1.0]}, {"z": [1.0], "y": [1.0]}):
+        e = error(shifted, evidence)
+        assert "'x'" in e.what and "without that action" in e.fix
+
+
+def test_evidence_from_a_nested_world(confounded):
+    e = error(confounded.do(x=pc.natural(z=0.0)), confounded.sample(2, seed=0))
+    assert "natural" in e.what and e.fix

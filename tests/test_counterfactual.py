@@ -10,8 +10,8 @@ import pyrocausal as pc
 from . import scenarios
 from .scenarios import DISCRETE, EXACT, cases
 
-# For frequencies: |f - p| < 5 standard errors rejects a right answer with probability 6e-7 (normal tail). With
-# some 60 comparisons a reseeding of all fails by chance less than once in 25,000 times; the seeds are fixed.
+# For frequencies: |f - p| < 5 standard errors rejects a right answer with probability 6e-7 (normal tail).
+# With some 60 comparisons a reseeding fails by chance less than once in 25,000 times; the seeds are fixed.
 Z = 5.0
 DRAWS = 2000
 

@@ -316,6 +316,20 @@ def test_batch_norm():
     assert "BatchNorm1d" in e.what and "'norm'" in e.what and "LayerNorm" in e.fix
 
 
+def test_dropout():
+    class Dropped(PyroModule):
+        def __init__(self):
+            super().__init__()
+            self.drop = nn.Dropout(0.5)
+
+        def forward(self):
+            x = pyro.sample("x", dist.Normal(0.0, 1.0))
+            pyro.sample("y", dist.Normal(self.drop(x), 1.0))
+
+    e = refused(Dropped())
+    assert "Dropout" in e.what and "'drop'" in e.what
+
+
 def test_a_subsampling_plate():
     def program():
         with pyro.plate("rows", 10, subsample_size=2):
@@ -393,3 +407,9 @@ def test_pyros_error_for_wrong_parameters_comes_through():
 
     with pytest.raises(ValueError, match="scale"):
         pc.SCM(program)
+
+
+@pytest.mark.parametrize("seed", [1.5, "0"])
+def test_a_seed_is_a_whole_number(confounded, seed):
+    with pytest.raises(PyrocausalError, match="seed"):
+        confounded.sample(2, seed=seed)

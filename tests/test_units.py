@@ -165,24 +165,3 @@ def test_pyro_samples_of_a_module_are_sites():
 
     scm = pc.SCM(Line())
     assert set(scm.graph.edges) == {("slope", "y"), ("x", "y")}
-
-
-@pytest.mark.xfail(strict=True, reason="BUGS 4: answers run in training mode before the first fit")
-def test_dropout_is_off_in_answers():
-    class Dropped(PyroModule):
-        def __init__(self):
-            super().__init__()
-            self.drop = nn.Dropout(0.5)
-
-        def forward(self):
-            x = pyro.sample("x", dist.Normal(0.0, 1.0))
-            pyro.sample("y", dist.Normal(self.drop(x), 1.0))
-
-    scm = pc.SCM(Dropped().eval())
-    assert torch.allclose(
-        scm.counterfactual({"x": [1.0], "y": [1.0]}, do={"x": 3.0})["y"], torch.tensor([3.0])
-    )
-    scm = pc.SCM(Dropped())
-    assert torch.allclose(
-        scm.counterfactual({"x": [1.0], "y": [1.0]}, do={"x": 3.0})["y"], torch.tensor([3.0])
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-#: Our name for each variable, its column in the data set, and the names of its levels (codes 0, 1, … or as given).
+#: Our name for each variable, its column in the data set, and its levels' names (codes 0, 1, … or as given).
 _COLUMNS: dict[str, tuple[str, dict[int, str] | None]] = {
     "sex": ("sex", {0: "male", 1: "female"}),
     "race": ("race", {0: "white", 1: "other"}),
@@ -32,9 +32,9 @@ _COLUMNS: dict[str, tuple[str, dict[int, str] | None]] = {
 def nhefs() -> pd.DataFrame:
     """The 1,566 complete cases of the NHANES I Epidemiologic Follow-up Study, as Hernán and Robins use them.
 
-    Columns: age in 1971 (years), sex, race, education, smoking_intensity (cigarettes a day), smoking_years, exercise,
-    activity, weight_1971 (kg), quit (1: stopped smoking between the visits), weight_change (kg, 1971 to 1982).
-    The data ship inside the `causaldata` package.
+    Columns: age in 1971 (years), sex, race, education, smoking_intensity (cigarettes a day), smoking_years,
+    exercise, activity, weight_1971 (kg), quit (1: stopped smoking between the visits), weight_change (kg,
+    1971 to 1982). The data ship inside the `causaldata` package.
 
     Source: Hernán MA, Robins JM, *Causal Inference: What If*, chapters 12 to 14.
 

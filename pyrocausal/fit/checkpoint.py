@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def fingerprint(data: Values, options: FitOptions) -> str:
-    """What must be the same for a resumed training to equal an uninterrupted one: the data and the options."""
+    """What a resumed training must share with an uninterrupted one to equal it: the data and the options."""
     digest = hashlib.sha256()
     for name in sorted(data):
         digest.update(name.encode())

@@ -37,7 +37,7 @@ class SiteScores:
     def _scores(self, batch: Values, sites: Collection[str]) -> Values:
         units = len(next(iter(batch.values())))
         noise = replaced_noise(self.structure, self.intervention, units)
-        with self.structure.resting(self.program, sites):
+        with self.structure.resting(self.program, {*sites, *self.intervention.names}):
             seen = self._run(batch, sites, units, noise)
         return seen.log_prob
 
@@ -90,7 +90,7 @@ class _Inputs(World):
 
 @dataclass(frozen=True)
 class Inputs:
-    """The mechanism behind each site, and the features that the rows give it (they don't depend on parameters)."""
+    """The mechanism behind each site, and the features that the rows give it, whatever the parameters."""
 
     mechanisms: dict[str, Mechanism]
     features: Values

@@ -21,13 +21,13 @@ class FitOptions:
         epochs: passes over the training split.
         batch_size: rows per step.
         learning_rate: of Adam, reached after a short warm-up and lowered to zero along a cosine.
-        validation: fraction of rows held out to choose each mechanism's weights; 0 keeps the last averaged weights.
+        validation: fraction of rows held out to choose each mechanism's weights; 0 keeps the last averages.
         patience: a mechanism stops after this fraction of training without improvement on the held-out rows.
         averaging: decay of the exponential moving average of the weights, per step.
         seed: of the split and of the batches.
         device: where to train ("cpu", "cuda" …); default: where the parameters are.
         progress: whether to show a progress bar.
-        checkpoint: a file to which training state is written as it goes, and from which it resumes if it exists.
+        checkpoint: a file to which training writes its state as it goes, and from which it resumes.
         reset: forget parameters and scales, and learn all anew.
     """
 

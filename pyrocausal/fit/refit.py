@@ -54,10 +54,11 @@ def bootstrap(
     replicas: int,
     sites: Collection[str],
 ) -> Refits:
-    """Refit the mechanisms of `sites` on resamples of the rows (Efron 1979), each judged on its out-of-bag rows.
+    """Refit the mechanisms of `sites` on resamples of the rows (Efron 1979), each judged out of bag.
 
-    Every refit starts anew, from random layers and the linear fit to all rows, in the scales of all rows; parameters
-    outside of the toolkit's mechanisms start from where they are. `program` is changed: pass a copy.
+    Every refit starts anew, from random layers and the linear fit to all rows, in the scales of all rows;
+    parameters outside of the toolkit's mechanisms start from where they are. `program` is changed: pass a
+    copy.
     """
     n = len(next(iter(data.values())))
     generator = torch.Generator().manual_seed(options.seed)
@@ -86,7 +87,7 @@ def bootstrap(
 def _starts(
     program: Program, structure: Structure, data: Values, sites: Collection[str], replicas: int, seed: int
 ) -> dict[str, Tensor]:
-    """Where each refit starts: the parameters of freshly built layers, those that are random drawn for each."""
+    """Where each refit starts: the parameters of freshly built layers, the random ones drawn for each."""
     inputs = Inputs.of(program, structure, Intervention(), data)
     chosen = [m for m, used, _, _ in inputs.each(data) if set(used) & set(sites)]
     with torch.random.fork_rng(devices=[]):

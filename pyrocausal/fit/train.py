@@ -1,10 +1,10 @@
 """The training loop: all mechanisms at once, each judged on its own held-out likelihood.
 
-The likelihood of a fully observed SCM is a sum over sites, so one loop trains every mechanism as if alone: each
-keeps the averaged weights that were best on the held-out rows, and stops when it no longer improves.
+The likelihood of a fully observed SCM is a sum over sites, so one loop trains every mechanism as if alone:
+each keeps the averaged weights that were best on the held-out rows, and stops when it no longer improves.
 
-The parameters may carry a leading axis of replicas (see `pyrocausal.fit.refit`): then every replica is trained on
-its own resample of the rows, all of them in the same tensor operations.
+The parameters may carry a leading axis of replicas (see `pyrocausal.fit.refit`): then every replica is
+trained on its own resample of the rows, all of them in the same tensor operations.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -33,11 +34,13 @@ EVALUATIONS = 40  # of the held-out likelihood in one training
 CHUNK = 10  # replicas judged at once, so that the intermediate tensors stay in the cache
 WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
 
+T = TypeVar("T")
+
 
 def train(
     program: Program, structure: Structure, intervention: Intervention, data: Values, options: FitOptions
 ) -> History:
-    """Maximum likelihood on `data` (every observed variable, `(units, *event)`); sets the program's parameters."""
+    """Maximum likelihood on `data` (observed variables, `(units, *event)`); sets the program's parameters."""
     _refuse(program, structure, intervention, data)
     if options.device:
         program.to(options.device)
@@ -136,7 +139,7 @@ class Loop:
 
     @torch.no_grad()
     def evaluate(self) -> float:
-        """Held-out likelihood of the averaged weights; each group keeps its best, and stops when it is stale."""
+        """Held-out likelihood of the averaged weights; each group keeps its best, and stops when stale."""
         scores = self._held_scores(self.average)
         before = self.curves.get(max(self.curves, default=0), {})
         self.curves[self.step] = {**before, **{site: float(-score.mean()) for site, score in scores.items()}}
@@ -156,17 +159,27 @@ class Loop:
         return sum(self.curves[self.step].values())
 
     def _held_scores(self, parameters: Mapping[str, Tensor]) -> Values:
-        """Mean held-out score of every site, `()` or `(replicas,)`; without held-out rows, the step's own number."""
+        """Mean held-out score of every site, `()` or `(replicas,)`.
+
+        Without held-out rows it is the step's own number, so that the last step is the best.
+        """
         if not len(self.held):
             ahead = torch.full(self._replica_shape, float(self.step))
             return dict.fromkeys(self.trained, ahead)
-        sites, batch = self._active_sites() or self.trained, _rows(self.data, self.held)
+        scores = self._held_units(parameters, self._active_sites() or self.trained)
+        return {site: self._held_mean(score) for site, score in scores.items()}
+
+    def _held_units(self, parameters: Mapping[str, Tensor], sites: Collection[str]) -> Values:
+        """Scores of the held-out rows, `(held,)` or `(replicas, held)`, by site."""
+        batch = _rows(self.data, self.held)
         if not self.replicated:
-            return {k: s.mean() for k, s in self.scores(batch, sites, parameters).items()}
+            return self.scores(batch, sites, parameters)
         score = torch.vmap(lambda p: self.scores(batch, sites, p), chunk_size=CHUNK)
-        found = score(dict(parameters))
-        assert self.weights is not None
-        return {k: (s * self.weights).sum(-1) / self.weights.sum(-1) for k, s in found.items()}
+        return score(dict(parameters))
+
+    def _held_mean(self, x: Tensor) -> Tensor:
+        """The mean over the held-out rows that count."""
+        return x.mean() if self.weights is None else (x * self.weights).sum(-1) / self.weights.sum(-1)
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -175,22 +188,44 @@ class Loop:
             self.evaluate()
         for name, p in self.parameters.items():
             p.copy_(self.best[name])
-        matched = {**self.parameters, **self._map(self._matched)(self._arguments(), self.rows_of_all())}
-        for name, p in self.parameters.items():
-            p.copy_(matched[name])
+        matched = self._map(self._matched)(self._arguments(), self.rows_of_all())
+        accepted = self._believable(matched) if len(self.held) else {}
+        for site, values in matched.items():
+            for name, value in values.items():
+                p = self.parameters[name]
+                ok = accepted.get(site, torch.ones(self._replica_shape, dtype=torch.bool))
+                p.copy_(torch.where(ok.reshape(ok.shape + (1,) * (p.dim() - ok.dim())), value, p))
 
-    def _matched(self, parameters: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
-        """What `Mechanism.match_means` gives, by the program's parameter names."""
+    def _believable(self, matched: Mapping[str, Values]) -> dict[str, Tensor]:
+        """For each site, whether matched means are as likely on the held-out rows, within one standard error.
+
+        Where a mean hangs on a few extreme values they are not, and the likelihood's own location stays.
+        """
+        if not matched:
+            return {}
+        moved = {**self.parameters, **{k: v for values in matched.values() for k, v in values.items()}}
+        before, after = (self._held_units(p, list(matched)) for p in (self.parameters, moved))
+        accepted = {}
+        for site in matched:
+            gain = after[site] - before[site]
+            mean = self._held_mean(gain)
+            variance = self._held_mean((gain - mean[..., None]).square())
+            rows = len(self.held) if self.weights is None else self.weights.sum(-1)
+            accepted[site] = mean >= -(variance / rows).sqrt()
+        return accepted
+
+    def _matched(self, parameters: Mapping[str, Tensor], rows: Tensor) -> dict[str, Values]:
+        """What `Mechanism.match_means` gives, by site and the program's parameter names."""
         paths = {id(m): path for path, m in self.scores.program.named_modules()}
-        found = {}
+        found: dict[str, Values] = {}
         with self._at(parameters):
             for mechanism, sites, x, features in self.inputs.each(self.data):
-                if (
-                    len(sites) == 1 and sites[0] in self.trained
-                ):  # a shared mechanism has no one mean to match
+                if len(sites) == 1 and sites[0] in self.trained:  # if shared, it has no one mean to match
                     values = mechanism.match_means(x[rows], features[rows])
-                    found |= {f"{paths[id(mechanism)]}.{name}": value for name, value in values.items()}
-        return found
+                    found[sites[0]] = {
+                        f"{paths[id(mechanism)]}.{name}": value for name, value in values.items()
+                    }
+        return {site: values for site, values in found.items() if values}
 
     def rows_of_all(self) -> Tensor:
         """Every row that the loop knows: training and held-out ones; of a replica, its resample."""
@@ -210,7 +245,7 @@ class Loop:
     def _replica_shape(self) -> tuple[int, ...]:
         return self.rows.shape[:-1]
 
-    def _map(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def _map(self, function: Callable[..., T]) -> Callable[..., T]:
         return torch.vmap(function) if self.replicated else function
 
     def _arguments(self) -> dict[str, Tensor]:
@@ -244,7 +279,7 @@ class Loop:
         return self.options.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
 
     def _next_rows(self) -> Tensor:
-        """The rows of this step: every pass goes through all rows in an order of its own, given by the seed."""
+        """The rows of this step: every pass goes through all rows in its own order, given by the seed."""
         n = self.rows.shape[-1]
         first = self.step * self.batch
         turn, offset = divmod(first, n)

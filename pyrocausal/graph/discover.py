@@ -108,7 +108,7 @@ class _Recorder(Messenger):
 def _first_value(
     name: str, fn: Any, infer: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Exogenous, Tensor]:
-    """A site's derived mechanism and a first value, pushed and pulled once, so that what can't be is known now."""
+    """A site's derived mechanism and a first value, pushed and pulled once: what can't be is known now."""
     try:
         mechanism = exogenous(fn, infer.get("noise"))
         value = mechanism.push(mechanism.law.sample(1, generator, torch.get_default_dtype())[0])
@@ -158,8 +158,10 @@ def _number_support(fn: Any) -> Any:
 def _record(
     program: Program, latent: tuple[str, ...], seed: int
 ) -> tuple[dict[str, Variable], dict[str, str]]:
-    """The variables of several prior runs (one that a run lacks is optional, one that changes is an error), and
-    the paths of the mechanisms that make them."""
+    """The variables of several prior runs, and the paths of the mechanisms that make them.
+
+    A variable that a run lacks is optional, one that changes is an error.
+    """
     found: list[dict[str, Variable]] = []
     makers: dict[str, str] = {}
     for i in range(RUNS):
@@ -188,8 +190,8 @@ def _merge(one: Variable, other: Variable) -> Variable:
     if (one.law, one.shape, one.dtype) != (other.law, other.shape, other.dtype):
         raise ProgramError(
             f"site '{one.name}' changes from run to run",
-            why=f"noise {one.law.kind} of shape {one.law.shape} and {other.law.kind} of shape {other.law.shape} "
-            "can't be the same exogenous variable in two worlds",
+            why=f"noise {one.law.kind} of shape {one.law.shape} and "
+            f"{other.law.kind} of shape {other.law.shape} can't be the same exogenous variable in two worlds",
             fix="use one family and shape at this site, or two sites",
         )
     return one if _same_support(one.support, other.support) else replace(one, support=None)
@@ -279,7 +281,7 @@ def _same_values(one: Values, other: Values, what: str, *, why: str, fix: str) -
 
 
 def _check_rest(program: Program, variables: dict[str, Variable], makers: dict[str, str], seed: int) -> bool:
-    """Whether each variable comes out the same while all other mechanisms rest and their variables are given."""
+    """Whether each variable comes out the same while the other mechanisms rest, their variables given."""
     generator = torch.Generator().manual_seed(seed)
     noise = {v.name: v.law.sample(3, generator, torch.get_default_dtype()) for v in variables.values()}
     full = run(program, units=3, noise=noise).values
@@ -292,7 +294,7 @@ def _check_rest(program: Program, variables: dict[str, Variable], makers: dict[s
             with only([mechanism], mechanisms.values()):
                 alone = run(program, units=3, noise=noise, evidence=given).values[site]
         except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
-            return False  # the program does something else with a mechanism's distribution than to sample from it
+            return False  # the program uses a mechanism's distribution otherwise than to sample from it
         if not torch.equal(alone, full[site]):
             return False
     return True
@@ -391,7 +393,7 @@ def _probe(
 
 
 def _alternatives(x: Tensor, variable: Variable) -> Tensor:
-    """Values to try: prior draws, and for unbounded continuous variables far tails; every level of a discrete one."""
+    """Values to try: prior draws, far tails if continuous and unbounded; every level of a discrete one."""
     if variable.cardinality is not None and not variable.shape:
         return torch.arange(min(variable.cardinality, 32)).to(x.dtype)
     x = x.nan_to_num()

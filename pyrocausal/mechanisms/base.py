@@ -129,7 +129,8 @@ class Mechanism(nn.Module):
         assert self.blocks is not None
         if len(values) != len(self.blocks):
             raise ProgramError(
-                f"{type(self).__name__} was built for {len(self.blocks)} parents and called with {len(values)}",
+                f"{type(self).__name__} was built for {len(self.blocks)} parents "
+                f"and called with {len(values)}",
                 fix="give each variable a mechanism of its own",
             )
         dtype = self.dtype
@@ -200,7 +201,8 @@ class _Unused(TorchDistribution):
     def _itself(self, *args: Any) -> Any:
         return self
 
-    to_event = mask = expand = expand_by = _itself
+    to_event = mask = expand_by = _itself
+    expand = _itself  # type: ignore[assignment]  # Pyro's signature is narrower
 
 
 class Standardise(nn.Module):

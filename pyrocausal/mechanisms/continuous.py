@@ -38,6 +38,8 @@ from .quantile import QuantileDistribution, QuantileSpline
 __all__ = ["Continuous"]
 
 _MARGIN = 1.0  # standard deviations beyond the training range at which the networks' inputs are held
+# Slopes beyond the spline's box, relative to those shared by all parents' values: what an odd unit can become is bounded.
+_TAIL = (0.3, 3.0)
 _NODES = 32  # of Gauss-Hermite quadrature over the noise
 _NEWTON_STEPS = 4  # to match the means
 
@@ -126,7 +128,11 @@ class Continuous(Mechanism):
             shape = shape + delta[..., 1:] @ self.basis
         slopes = torch.exp(log_scale + _bounded(shape, 4.6)) + self.floor
         slopes = slopes.expand(*h.shape[:-1], 2 * self.bins + 1)
-        return QuantileSpline(centre, slopes[..., : self.bins], slopes[..., self.bins :], self.bound)
+        derivatives = slopes[..., self.bins :]
+        ends = [self.bins, -1]
+        usual = torch.exp(self.log_scale + _bounded(self.shape[ends], 4.6)).detach()
+        tails = torch.clamp(slopes[..., ends], _TAIL[0] * usual, _TAIL[1] * usual)
+        return QuantileSpline(centre, slopes[..., : self.bins], derivatives, self.bound, tails)
 
     @torch.no_grad()
     def learn_scales(self, x: Tensor, features: Tensor) -> None:

@@ -19,7 +19,8 @@ class QuantileSpline(Transform):
     .. math:: z = z_0 + w \frac{s t^2 + a t(1-t)}{s + (a + b - 2s) t(1-t)}, \quad
               \frac{dz}{du} = s^2 \frac{b t^2 + 2 s t(1-t) + a(1-t)^2}{(s + (a + b - 2s) t(1-t))^2},
 
-    with w the bin's height. The inverse is the root of a quadratic.
+    with w the bin's height. The inverse is the root of a quadratic. Beyond the box the slopes are ``tails``
+    (..., 2), by default the end derivatives.
     """
 
     domain = constraints.real
@@ -27,8 +28,11 @@ class QuantileSpline(Transform):
     bijective = True
     sign = +1
 
-    def __init__(self, centre: Tensor, slopes: Tensor, derivatives: Tensor, bound: float) -> None:
+    def __init__(
+        self, centre: Tensor, slopes: Tensor, derivatives: Tensor, bound: float, tails: Tensor | None = None
+    ) -> None:
         super().__init__()
+        self.tails = derivatives[..., [0, -1]] if tails is None else tails
         bins = slopes.shape[-1]
         self.bins, self.bound, self.width = bins, bound, 2 * bound / bins
         knots = F.pad(slopes.cumsum(-1), (1, 0)) * self.width
@@ -42,14 +46,14 @@ class QuantileSpline(Transform):
         z0, s, a, b = self._bin(k)
         q = t * (1 - t)
         z = z0 + self.width * s * (s * t * t + a * q) / (s + (a + b - 2 * s) * q)
-        return z + beyond * torch.where(beyond > 0, b, a)
+        return z + beyond * self._tail(beyond)
 
     def _inverse(self, z: Tensor) -> Tensor:
         return self.inverse_and_log_slope(z)[0]
 
     def log_abs_det_jacobian(self, u: Tensor, z: Tensor) -> Tensor:
-        k, t, _ = self._locate(u)
-        return self._log_slope(t, *self._bin(k)[1:])
+        k, t, beyond = self._locate(u)
+        return torch.where(beyond == 0, self._log_slope(t, *self._bin(k)[1:]), torch.log(self._tail(beyond)))
 
     def inverse_and_log_slope(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The u that gives z, and log dz/du there."""
@@ -62,8 +66,15 @@ class QuantileSpline(Transform):
         quadratic, linear = s - a + curve, a - curve
         root = (linear * linear + 4 * quadratic * s * y).clamp_min(1e-12 * s * s).sqrt()
         t = 2 * s * y / (linear + root)
-        beyond = (z - z0 - inside) / torch.where(y > 0.5, b, a)
-        return (k + t) * self.width - self.bound + beyond, self._log_slope(t, s, a, b)
+        outside = (z < self.knots[..., 0]) | (z > self.knots[..., -1])
+        beyond = torch.where(outside, z - z0 - inside, 0.0)
+        tail = self._tail(beyond)
+        log_slope = torch.where(beyond == 0, self._log_slope(t, s, a, b), torch.log(tail))
+        return (k + t) * self.width - self.bound + beyond / tail, log_slope
+
+    def _tail(self, beyond: Tensor) -> Tensor:
+        """The slope on the side of the box where `beyond` lies."""
+        return torch.where(beyond > 0, self.tails[..., 1], self.tails[..., 0])
 
     def _locate(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The bin of u, its place in the bin, and how far it lies outside the box."""

@@ -1,8 +1,9 @@
-"""The demo's effect, checked: `python -m tests.benchmarks.nhefs` (minutes; `--coverage N` adds N simulated studies).
+"""The demo's effect, checked: `python -m tests.benchmarks.nhefs [--coverage N]` (minutes).
 
 1. Real outcomes: the effect for five seeds beside a linear g-formula on the same covariates.
-2. Simulated outcomes over the real covariates, with a known effect and strong confounding: bias beside the naive bias.
-3. With `--coverage`: how often the 95 % bootstrap interval covers the known effect.
+2. Simulated outcomes over the real covariates, with a known effect and strong confounding: bias beside the
+   naive bias.
+3. With `--coverage`, in N simulated studies: how often the 95 % bootstrap interval covers the known effect.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def estimate(frame: pd.DataFrame, *, seed: int, epochs: int = 60) -> float:
 
 
 def simulated(seed: int) -> pd.DataFrame:
-    """Real people with a simulated decision and weight change: strong confounding, heavy tails, a known effect."""
+    """Real people, simulated decision and weight change: strong confounding, heavy tails, a known effect."""
     frame, generator = nhefs(), np.random.default_rng(seed)
     age, years = (_standard(frame[c]) for c in ("age", "smoking_years"))
     intensity, weight = (_standard(frame[c]) for c in ("smoking_intensity", "weight_1971"))
@@ -82,7 +83,9 @@ def covered(seed: int) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--coverage", type=int, default=0, help="simulated studies for the interval's coverage")
+    parser.add_argument(
+        "--coverage", type=int, default=0, help="simulated studies for the interval's coverage"
+    )
     studies = parser.parse_args().coverage
     torch.set_num_threads(1)
     real, found = nhefs(), {}

@@ -141,6 +141,7 @@ class DoWhy:
         values: Values, known: KnownSCM, text: frozenset[str], invertible: bool, quality: str
     ) -> tuple[Any, str]:
         import networkx as nx
+
         gcm = _peer("dowhy.gcm")
 
         gcm.config.disable_progress_bars()

@@ -1,11 +1,15 @@
-"""The default continuous mechanism: exactly invertible, the same under vmap, and close to the truth."""
+"""`Continuous`, the default for numbers: exactly invertible, the same under vmap, and close to the truth."""
 
 import math
 
 import pytest
 import torch
 
-from pyrocausal.mechanisms.continuous import ContinuousHead, PowerScale, QuantileSpline
+from pyrocausal.mechanisms import Continuous
+from pyrocausal.mechanisms.power import PowerScale
+from pyrocausal.mechanisms.quantile import QuantileSpline
+
+from .fitting import column, set_up
 
 
 def data(n=600, seed=0):
@@ -17,16 +21,23 @@ def data(n=600, seed=0):
     return x, features
 
 
-def a_head(seed=0, wild=0.3):
-    """A calibrated head with random weights: an arbitrary conditional distribution."""
+def built(*parents, **options):
+    """The mechanism with its layers, for these parents' values."""
+    mechanism = Continuous(**options)
+    set_up(mechanism, *parents)
+    return mechanism
+
+
+def an_arbitrary_one(seed=0, wild=0.3):
+    """A mechanism with learnt scales and random weights: an arbitrary conditional distribution."""
     torch.manual_seed(seed)
     x, features = data()
-    head = ContinuousHead(3, continuous=torch.tensor([True, True, False]), hidden=16)
-    head.calibrate(x, features)
+    mechanism = built(features[:, 0], features[:, 1], column(features[:, 2], cardinality=2), hidden=16)
+    mechanism.learn_scales(x, features)
     with torch.no_grad():
-        for parameter in head.parameters():
+        for parameter in mechanism.parameters():
             parameter.add_(wild * torch.randn_like(parameter))
-    return head, x, features
+    return mechanism, x, features
 
 
 def pull(distribution, x):
@@ -44,34 +55,34 @@ def push(distribution, u):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shift", [0.0, 20.0, -20.0, 1000.0])
 def test_push_inverts_pull_also_far_out(seed, shift):
-    head, x, features = a_head(seed)
+    mechanism, x, features = an_arbitrary_one(seed)
     x = x + shift * x.std()
-    distribution = head(features)
+    distribution = mechanism.distribution(features)
     back = push(distribution, pull(distribution, x))
     assert ((back - x).abs() <= 1e-5 * x.std() + 1e-6 * x.abs()).all()
 
 
 def test_pull_inverts_push_and_both_increase():
-    head, _, features = a_head()
+    mechanism, _, features = an_arbitrary_one()
     u = torch.linspace(-6, 6, 201)[:, None]
-    x = push(head(features[:50]), u.expand(201, 50))
+    x = push(mechanism.distribution(features[:50]), u.expand(201, 50))
     assert x.isfinite().all() and (x.diff(dim=0) > 0).all()
     x, u = x.double(), u.double()
-    assert ((pull(head.double()(features[:50].double()), x) - u).abs() < 0.02).all()
+    assert ((pull(mechanism.double().distribution(features[:50].double()), x) - u).abs() < 0.02).all()
 
 
 @pytest.mark.parametrize("factor", [-1e4, 1e4])
 def test_features_far_from_the_data_stay_finite(factor):
-    head, x, features = a_head()
-    distribution = head(features * factor)
+    mechanism, x, features = an_arbitrary_one()
+    distribution = mechanism.distribution(features * factor)
     assert push(distribution, torch.randn(len(x))).isfinite().all()
     assert distribution.log_prob(x).isfinite().all()
 
 
 def test_log_prob_is_the_change_of_variables():
-    head, x, features = a_head()
+    mechanism, x, features = an_arbitrary_one()
     x = x.double().requires_grad_()
-    distribution = head.double()(features.double())
+    distribution = mechanism.double().distribution(features.double())
     u = pull(distribution, x)
     slope = torch.autograd.grad(u.sum(), x)[0]
     expected = -0.5 * u**2 - 0.5 * math.log(2 * math.pi) + slope.log()
@@ -81,15 +92,18 @@ def test_log_prob_is_the_change_of_variables():
 
 
 def test_one_unit_under_vmap_is_a_row_of_the_batch():
-    head, x, features = a_head()
-    distribution = head(features)
-    u = torch.vmap(lambda x, f: pull(head(f), x))(x, features)
+    mechanism, x, features = an_arbitrary_one()
+    distribution = mechanism.distribution(features)
+    u = torch.vmap(lambda x, f: pull(mechanism.distribution(f), x))(x, features)
     torch.testing.assert_close(u, pull(distribution, x), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(
-        torch.vmap(lambda u, f: push(head(f), u))(u, features), push(distribution, u), rtol=1e-5, atol=1e-3
+        torch.vmap(lambda u, f: push(mechanism.distribution(f), u))(u, features),
+        push(distribution, u),
+        rtol=1e-5,
+        atol=1e-3,
     )
     torch.testing.assert_close(
-        torch.vmap(lambda x, f: head(f).log_prob(x))(x, features),
+        torch.vmap(lambda x, f: mechanism.distribution(f).log_prob(x))(x, features),
         distribution.log_prob(x),
         rtol=1e-4,
         atol=1e-4,
@@ -97,38 +111,44 @@ def test_one_unit_under_vmap_is_a_row_of_the_batch():
 
 
 def test_a_root_has_no_features():
-    head = ContinuousHead(0)
+    mechanism = built()
     x = torch.randn(500).exp() * 1e6
-    head.calibrate(x, torch.zeros(500, 0))
-    assert head(torch.zeros(0)).batch_shape == ()
-    assert head(torch.zeros(500, 0)).log_prob(x).isfinite().all()
-    assert head(torch.zeros(7, 0)).sample().shape == (7,)
+    mechanism.learn_scales(x, torch.zeros(500, 0))
+    assert mechanism.distribution(torch.zeros(0)).batch_shape == ()
+    assert mechanism.distribution(torch.zeros(500, 0)).log_prob(x).isfinite().all()
+    assert mechanism.distribution(torch.zeros(7, 0)).sample().shape == (7,)
 
 
 def test_the_start_is_least_squares():
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2000, 2, generator=generator)
     x = 3 + features @ torch.tensor([1.0, -2.0]) + 0.1 * torch.randn(2000, generator=generator)
-    head = ContinuousHead(2)
-    head.calibrate(x, features)
-    assert head(features).log_prob(x).mean() > -(0.5 * math.log(2 * math.pi * math.e) + math.log(0.1)) - 0.1
+    mechanism = built(*features.T)
+    mechanism.learn_scales(x, features)
+    assert (
+        mechanism.distribution(features).log_prob(x).mean()
+        > -(0.5 * math.log(2 * math.pi * math.e) + math.log(0.1)) - 0.1
+    )
 
 
 def test_the_start_takes_a_quadratic_that_pays():
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2000, 2, generator=generator)
     x = features[:, 0] * features[:, 1] + 0.1 * torch.randn(2000, generator=generator)
-    head = ContinuousHead(2)
-    head.calibrate(x, features)
-    assert head(features).log_prob(x).mean() > -(0.5 * math.log(2 * math.pi * math.e) + math.log(0.1)) - 0.1
+    mechanism = built(*features.T)
+    mechanism.learn_scales(x, features)
+    assert (
+        mechanism.distribution(features).log_prob(x).mean()
+        > -(0.5 * math.log(2 * math.pi * math.e) + math.log(0.1)) - 0.1
+    )
 
 
-def fit(head, x, features, steps=120, lr=1e-2):
-    head.calibrate(x, features)
-    optimiser = torch.optim.Adam(head.parameters(), lr=lr)
+def fit(mechanism, x, features, steps=120, lr=1e-2):
+    mechanism.learn_scales(x, features)
+    optimiser = torch.optim.Adam(mechanism.parameters(), lr=lr)
     for _ in range(steps):
         optimiser.zero_grad()
-        (head.penalty() - head(features).log_prob(x).mean()).backward()
+        (mechanism.penalty() - mechanism.distribution(features).log_prob(x).mean()).backward()
         optimiser.step()
 
 
@@ -137,22 +157,22 @@ def test_a_quick_fit_is_near_the_true_likelihood():
     f = torch.randn(3000, 1)
     x = (torch.sin(2 * f[:, 0]) + torch.exp(0.5 * f[:, 0]) * torch.randn(3000) / 2) * 100
     true = torch.distributions.Normal(100 * torch.sin(2 * f[:, 0]), 50 * torch.exp(0.5 * f[:, 0])).log_prob(x)
-    head = ContinuousHead(1)
-    fit(head, x[:2000], f[:2000])
-    assert head(f[2000:]).log_prob(x[2000:]).mean() > true[2000:].mean() - 0.05
+    mechanism = built(f[:, 0])
+    fit(mechanism, x[:2000], f[:2000])
+    assert mechanism.distribution(f[2000:]).log_prob(x[2000:]).mean() > true[2000:].mean() - 0.05
 
 
 def test_ties_do_not_collapse_the_spline():
     torch.manual_seed(0)
     f = torch.randn(1000, 1)
     x = torch.floor(5 + f[:, 0] + 2 * torch.randn(1000))
-    head = ContinuousHead(1)
-    fit(head, x, f)
+    mechanism = built(f[:, 0])
+    fit(mechanism, x, f)
     u = torch.randn(2000)
-    draws = push(head(f[:1].expand(2000, 1)), u)
+    draws = push(mechanism.distribution(f[:1].expand(2000, 1)), u)
     near_a_tie = ((draws - draws.round()).abs() < 0.1).float().mean()
     assert near_a_tie < 0.45  # 0.2 if spread evenly, 1 if collapsed
-    assert head(f).log_prob(x).mean() < 0
+    assert mechanism.distribution(f).log_prob(x).mean() < 0
 
 
 @pytest.mark.parametrize("transform", [lambda e: e.exp(), lambda e: -e.exp(), lambda e: e, lambda e: 1e8 + e])
