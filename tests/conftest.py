@@ -1,4 +1,9 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests; one thread a process, since several processes share the cores."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
+os.environ["MPLBACKEND"] = "Agg"
 
 from collections.abc import Iterator
 
@@ -8,6 +13,8 @@ import torch
 import pyrocausal as pc
 
 from . import scenarios
+
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ class Loop:
         rows: training rows `(n,)`, or `(replicas, n)`.
         held: held-out rows; `weights` `(replicas, held)` says which count for which replica.
         parameters: leaves by name, each with a leading axis of replicas if `rows` has one.
+        constants: buffers by name that each replica has of its own, with the axis of replicas.
         sites: whose mechanisms to train; default all.
         evaluations: how often, in all, the held-out likelihood is looked at.
     """
@@ -82,12 +83,13 @@ class Loop:
         options: FitOptions,
         *,
         weights: Tensor | None = None,
+        constants: Mapping[str, Tensor] | None = None,
         sites: Collection[str] | None = None,
         evaluations: int = EVALUATIONS,
     ):
         self.scores, self.inputs, self.data = scores, inputs, data
         self.rows, self.held, self.weights = rows, held, weights
-        self.parameters, self.options = parameters, options
+        self.parameters, self.constants, self.options = parameters, dict(constants or {}), options
         self.replicated = rows.dim() == 2
         self.steps, self.batch = options.sized(rows.shape[-1])
         self.every = max(min(10, self.steps), self.steps // evaluations)
@@ -175,7 +177,7 @@ class Loop:
         if not self.replicated:
             return self.scores(batch, sites, parameters)
         score = torch.vmap(lambda p: self.scores(batch, sites, p), chunk_size=CHUNK)
-        return score(dict(parameters))
+        return score({**parameters, **self.constants})
 
     def _held_mean(self, x: Tensor) -> Tensor:
         """The mean over the held-out rows that count."""
@@ -249,7 +251,7 @@ class Loop:
         return torch.vmap(function) if self.replicated else function
 
     def _arguments(self) -> dict[str, Tensor]:
-        return self.parameters if self.replicated else {}
+        return {**self.parameters, **self.constants} if self.replicated else {}
 
     def _at(self, parameters: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         return _reparametrize_module(self.scores.program, dict(parameters)) if parameters else nullcontext()
@@ -266,7 +268,7 @@ class Loop:
         batch = _rows(self.data, self.rows[..., :2])
         if not self.replicated:
             return self.scores(batch, sites)
-        return torch.vmap(lambda p, b: self.scores(b, sites, p))(self.parameters, batch)
+        return torch.vmap(lambda p, b: self.scores(b, sites, p))(self._arguments(), batch)
 
     def _optimizer(self) -> torch.optim.Adam:
         trained = {name for _, names in self.groups for name in names}

@@ -38,7 +38,7 @@ from .quantile import QuantileDistribution, QuantileSpline
 __all__ = ["Continuous"]
 
 _MARGIN = 1.0  # standard deviations beyond the training range at which the networks' inputs are held
-# Slopes beyond the spline's box, relative to those shared by all parents' values: what an odd unit can become is bounded.
+# Slopes beyond the spline's box, relative to the shared ones: this bounds what an odd unit can become.
 _TAIL = (0.3, 3.0)
 _NODES = 32  # of Gauss-Hermite quadrature over the noise
 _NEWTON_STEPS = 4  # to match the means

@@ -43,7 +43,8 @@ class PowerScale(nn.Module):
     """A standardising power transform ``z = (YJ((x - centre) / scale; power) - mean) / sd``, learnt once.
 
     Beyond the range of the data it goes on as a straight line, so that it is a bijection of the real line
-    that never overflows. With ``centre`` at the data's end and a small ``scale`` it is a shifted logarithm or
+    that never overflows: along the tangent, or where that is steep (the inverse of a logarithm is), at five times the mean
+    slope of the inverse within the range. With ``centre`` at the data's end and a small ``scale`` it is a shifted logarithm or
     root. ``shape`` is ``()`` for one variable or ``(d,)`` for d columns.
     """
 
@@ -54,6 +55,7 @@ class PowerScale(nn.Module):
     sd: Tensor
     low: Tensor
     high: Tensor
+    least: Tensor  # log of the least slope beyond the range
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
@@ -63,6 +65,7 @@ class PowerScale(nn.Module):
             self.register_buffer(name, torch.ones(shape))
         self.register_buffer("low", torch.full(shape, -1.0))
         self.register_buffer("high", torch.full(shape, 1.0))
+        self.register_buffer("least", torch.full(shape, -math.inf))
 
     @torch.no_grad()
     def fit(self, x: Tensor, explained_by: Tensor, column: int | tuple[()] = ()) -> None:
@@ -73,6 +76,7 @@ class PowerScale(nn.Module):
         y = _yeo_johnson(t, power)
         found = {"centre": centre, "scale": scale, "power": power, "low": t.min(), "high": t.max()}
         found |= {"mean": y.mean(), "sd": y.std()}
+        found["least"] = torch.log((y.max() - y.min()) / (t.max() - t.min()) / 5)
         for name, value in found.items():
             getattr(self, name)[column] = value.to(self.sd.dtype)
 
@@ -114,14 +118,15 @@ class PowerScale(nn.Module):
         ends = _yeo_johnson(torch.stack((self.low, self.high)), self.power)
         inside = y.clamp(ends[0], ends[1])
         t = _yeo_johnson_inverse(inside, self.power)
-        t = t + (y - inside) * torch.exp(-_yeo_johnson_log_slope(t, self.power))
-        return t * self.scale + self.centre
+        slope = torch.exp(torch.maximum(_yeo_johnson_log_slope(t, self.power), self.least))
+        return (t + (y - inside) / slope) * self.scale + self.centre
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x on the power's scale, its nearest point in the range of the data, and YJ's log-slope there."""
         t = (x - self.centre) / self.scale
         inside = t.clamp(self.low, self.high)
-        return t, inside, _yeo_johnson_log_slope(inside, self.power)
+        log_slope = _yeo_johnson_log_slope(inside, self.power)
+        return t, inside, torch.where(t == inside, log_slope, torch.maximum(log_slope, self.least))
 
 
 class NaturalUnits(Transform):
