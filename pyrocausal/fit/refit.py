@@ -55,8 +55,8 @@ def bootstrap(
 ) -> Refits:
     """Refit the mechanisms of `sites` on resamples of the rows (Efron 1979), each judged out of bag.
 
-    Every refit starts anew: random layers, and scales and a linear fit learned from its own rows. Parameters outside
-    of the toolkit's mechanisms start from where they are. `program` is changed: pass a copy.
+    Every refit starts anew: random layers, and scales and a linear fit learned from its own rows. Parameters
+    outside of the toolkit's mechanisms start from where they are. `program` is changed: pass a copy.
     """
     n = len(next(iter(data.values())))
     generator = torch.Generator().manual_seed(options.seed)

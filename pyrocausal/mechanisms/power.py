@@ -43,9 +43,9 @@ class PowerScale(nn.Module):
     """A standardising power transform ``z = (YJ((x - centre) / scale; power) - mean) / sd``, learnt once.
 
     Beyond the range of the data it goes on as a straight line, so that it is a bijection of the real line
-    that never overflows: along the tangent, or where that is steep (the inverse of a logarithm is), at five times the mean
-    slope of the inverse within the range. With ``centre`` at the data's end and a small ``scale`` it is a shifted logarithm or
-    root. ``shape`` is ``()`` for one variable or ``(d,)`` for d columns.
+    that never overflows: along the tangent or, where that is steep (as the inverse of a logarithm is), at
+    five times the inverse's mean slope within the range. With ``centre`` at the data's end and a small
+    ``scale`` it is a shifted logarithm or root. ``shape`` is ``()`` for one variable, ``(d,)`` for d columns.
     """
 
     centre: Tensor
