@@ -14,17 +14,16 @@ from torch import Tensor, nn
 from pyrocausal import storage
 from pyrocausal.abduct import abduct, prior
 from pyrocausal.counterfactual import Worlds
-from pyrocausal.errors import EvidenceError, FitError, GraphError, InterventionError, ProgramError
+from pyrocausal.errors import EvidenceError, FitError, InterventionError
 from pyrocausal.fit import FitOptions, History, bootstrap, log_prob, train
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.graph.discover import Structure, discover
 from pyrocausal.intervene import Earlier, Hard, Intervention, Natural, Policy, Shift, parse_actions
 from pyrocausal.mechanisms.base import Mechanism
+from pyrocausal.model import Model, as_graph
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.samples import Counterfactual, Noise, Samples
 from pyrocausal.table import read, take_rows
-from pyrocausal.units import Program
-from pyrocausal.variables import Variable, check_names, column_of, table_column
+from pyrocausal.variables import Variable, check_names
 from pyrocausal.world import action_noise
 
 logger = logging.getLogger("pyrocausal")
@@ -67,7 +66,7 @@ class SCM:
         latent: Iterable[str] = (),
         seed: int = 0,
     ):
-        self._model = _Model(program, graph, (latent,) if isinstance(latent, str) else tuple(latent), seed)
+        self._model = Model(program, graph, (latent,) if isinstance(latent, str) else tuple(latent), seed)
         self._intervention = Intervention()
         self._graph: CausalGraph | None = None
 
@@ -91,7 +90,7 @@ class SCM:
         >>> scm.variables["y"].kind
         'continuous'
         """
-        return cls(GraphProgram(_as_graph(graph), dict(mechanisms or {})), seed=seed)
+        return cls(GraphProgram(as_graph(graph), dict(mechanisms or {})), seed=seed)
 
     # ---- what it is
 
@@ -458,96 +457,6 @@ class SCM:
                         name,
                         gap,
                     )
-
-
-class _Model:
-    """What a model and all its submodels share: program, structure, history."""
-
-    def __init__(self, program: Callable[[], Any], graph: Any, latent: tuple[str, ...], seed: int):
-        self.program = Program(program)
-        self.latent, self.seed = latent, seed
-        self.declared = None if graph is None else _as_graph(graph)
-        self.history: History | None = None
-        self._structure: Structure | None = None
-        if not (isinstance(program, GraphProgram) and not program.chosen):
-            self.set_up()
-
-    @property
-    def structure(self) -> Structure:
-        if self._structure is None:
-            raise ProgramError(
-                "the SCM has no mechanisms yet",
-                why="made from a graph, it chooses them by the data",
-                fix="call fit(df) first",
-            )
-        return self._structure
-
-    @property
-    def graph(self) -> CausalGraph:
-        if self._structure is None:
-            return self.program.module.graph  # type: ignore[union-attr, return-value]
-        return self._structure.graph
-
-    def set_up(self) -> None:
-        self._structure = discover(self.program, latent=self.latent, seed=self.seed)
-        check_names(self.latent, self._structure.variables, where="latent")
-        if self.declared is not None:
-            _compare(self.declared, self._structure.graph)
-
-    def prepare(self, data: Any, *, reset: bool) -> None:
-        """Before training: choose mechanisms by the data where there are none, or start anew."""
-        if isinstance(self.program.module, GraphProgram) and not self.program.module.chosen:
-            self.program.module.choose(data)
-            self.set_up()
-        if reset:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                for module in self.program.modules():
-                    if isinstance(module, Mechanism):
-                        module.reset()
-        self._name_levels(data)
-
-    def _name_levels(self, data: Any) -> None:
-        """Level names must be known before columns are read as codes."""
-        for name, variable in self.structure.variables.items():
-            values = table_column(data, name, variable.shape) if hasattr(data, "__contains__") else None
-            if (
-                values is not None
-                and variable.discrete
-                and not variable.computed
-                and variable.column.dtype is None
-            ):
-                self.structure.variables[name] = variable.with_column(column_of(variable, values))
-
-    def learn_columns(self, data: Any) -> None:
-        for name, variable in self.structure.variables.items():
-            values = table_column(data, name, variable.shape)
-            if values is not None and not variable.discrete and variable.column.sd is None:
-                self.structure.variables[name] = variable.with_column(column_of(variable, values))
-
-    def restore(self, found: storage.Stored, path: str | Path) -> None:
-        found.load_into(self.program, self.structure.variables, path)
-        for name, column in found.columns.items():
-            self.structure.variables[name] = self.structure.variables[name].with_column(column)
-
-
-def _compare(declared: CausalGraph, seen: CausalGraph) -> None:
-    extra = set(seen.edges) - set(declared.edges)
-    if extra:
-        a, b = sorted(extra)[0]
-        raise GraphError(
-            f"the program has the edge {a} -> {b}, which the declared graph lacks",
-            why=f"the value of '{a}' changes the distribution of '{b}'",
-            fix="correct the program, or add the edge to the graph",
-        )
-    for a, b in sorted(set(declared.edges) - set(seen.edges)):
-        logger.warning("The declared edge %s -> %s was never seen in the program.", a, b)
-
-
-def _as_graph(graph: Any) -> CausalGraph:
-    if isinstance(graph, CausalGraph):
-        return graph
-    return CausalGraph.from_string(graph) if isinstance(graph, str) else CausalGraph.from_networkx(graph)
 
 
 def _named_worlds(do: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

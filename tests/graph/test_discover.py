@@ -10,7 +10,8 @@ from torch import nn
 
 import pyrocausal as pc
 from pyrocausal.errors import ProgramError
-from pyrocausal.graph.discover import _own_randomness, _provenance, discover
+from pyrocausal.graph import edges as edge_finding
+from pyrocausal.graph.discover import _own_randomness, discover
 from pyrocausal.units import Program
 
 
@@ -22,7 +23,7 @@ def by_provenance(program) -> set[tuple[str, str]]:
     program = Program(program)
     variables = discover(program).variables
     with torch.no_grad(), _own_randomness(0):
-        return {(a, b) for a, b in _provenance(program, variables, 0) if a != b}
+        return {(a, b) for a, b in edge_finding.by_provenance(program, variables, 0) if a != b}
 
 
 def normal(name, loc=0.0, scale=1.0):

@@ -1,0 +1,112 @@
+"""What a model and all its submodels share: the program, what is known of it, and what training learned."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyrocausal import storage
+from pyrocausal.errors import GraphError, ProgramError
+from pyrocausal.fit import History
+from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.graph.discover import Structure, discover
+from pyrocausal.mechanisms.base import Mechanism
+from pyrocausal.program_from_graph import GraphProgram
+from pyrocausal.units import Program
+from pyrocausal.variables import check_names, column_of, table_column
+
+logger = logging.getLogger("pyrocausal")
+
+
+class Model:
+    """What a model and all its submodels share: program, structure, history."""
+
+    def __init__(self, program: Callable[[], Any], graph: Any, latent: tuple[str, ...], seed: int):
+        self.program = Program(program)
+        self.latent, self.seed = latent, seed
+        self.declared = None if graph is None else as_graph(graph)
+        self.history: History | None = None
+        self._structure: Structure | None = None
+        if not (isinstance(program, GraphProgram) and not program.chosen):
+            self.set_up()
+
+    @property
+    def structure(self) -> Structure:
+        if self._structure is None:
+            raise ProgramError(
+                "the SCM has no mechanisms yet",
+                why="made from a graph, it chooses them by the data",
+                fix="call fit(df) first",
+            )
+        return self._structure
+
+    @property
+    def graph(self) -> CausalGraph:
+        if self._structure is None:
+            return self.program.module.graph  # type: ignore[union-attr, return-value]
+        return self._structure.graph
+
+    def set_up(self) -> None:
+        self._structure = discover(self.program, latent=self.latent, seed=self.seed)
+        check_names(self.latent, self._structure.variables, where="latent")
+        if self.declared is not None:
+            _compare(self.declared, self._structure.graph)
+
+    def prepare(self, data: Any, *, reset: bool) -> None:
+        """Before training: choose mechanisms by the data where there are none, or start anew."""
+        if isinstance(self.program.module, GraphProgram) and not self.program.module.chosen:
+            self.program.module.choose(data)
+            self.set_up()
+        if reset:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                for module in self.program.modules():
+                    if isinstance(module, Mechanism):
+                        module.reset()
+        self._name_levels(data)
+
+    def _name_levels(self, data: Any) -> None:
+        """Level names must be known before columns are read as codes."""
+        for name, variable in self.structure.variables.items():
+            values = table_column(data, name, variable.shape) if hasattr(data, "__contains__") else None
+            if (
+                values is not None
+                and variable.discrete
+                and not variable.computed
+                and variable.column.dtype is None
+            ):
+                self.structure.variables[name] = variable.with_column(column_of(variable, values))
+
+    def learn_columns(self, data: Any) -> None:
+        for name, variable in self.structure.variables.items():
+            values = table_column(data, name, variable.shape)
+            if values is not None and not variable.discrete and variable.column.sd is None:
+                self.structure.variables[name] = variable.with_column(column_of(variable, values))
+
+    def restore(self, found: storage.Stored, path: str | Path) -> None:
+        found.load_into(self.program, self.structure.variables, path)
+        for name, column in found.columns.items():
+            self.structure.variables[name] = self.structure.variables[name].with_column(column)
+
+
+def _compare(declared: CausalGraph, seen: CausalGraph) -> None:
+    extra = set(seen.edges) - set(declared.edges)
+    if extra:
+        a, b = sorted(extra)[0]
+        raise GraphError(
+            f"the program has the edge {a} -> {b}, which the declared graph lacks",
+            why=f"the value of '{a}' changes the distribution of '{b}'",
+            fix="correct the program, or add the edge to the graph",
+        )
+    for a, b in sorted(set(declared.edges) - set(seen.edges)):
+        logger.warning("The declared edge %s -> %s was never seen in the program.", a, b)
+
+
+def as_graph(graph: Any) -> CausalGraph:
+    if isinstance(graph, CausalGraph):
+        return graph
+    return CausalGraph.from_string(graph) if isinstance(graph, str) else CausalGraph.from_networkx(graph)
