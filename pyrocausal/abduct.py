@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pyrocausal.errors import DataError, EvidenceError
+from pyrocausal.errors import EvidenceError
 from pyrocausal.exogenous import exogenous
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention, Stochastic
@@ -269,12 +269,3 @@ def _fold(x: Tensor, draws: int) -> Tensor:
 
 def _unfold(x: Tensor, draws: int | None, units: int) -> Tensor:
     return x if draws is None else x.reshape(draws, units, *x.shape[1:])
-
-
-def check_units(evidence: Mapping[str, Tensor]) -> int:
-    """The common number of units, or an error that names the odd column."""
-    sizes = {name: len(x) for name, x in evidence.items()}
-    if len(set(sizes.values())) > 1:
-        listed = ", ".join(f"'{name}' {size}" for name, size in sizes.items())
-        raise DataError(f"columns differ in length: {listed}", fix="give every variable the same units")
-    return next(iter(sizes.values()))

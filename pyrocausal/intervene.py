@@ -79,6 +79,10 @@ def policy(function: Callable[[Mapping[str, Tensor]], Any]) -> Policy:
     >>> sorted(scm.graph.parents("treat"))
     ['age']
     """
+    if not callable(function):
+        raise InterventionError(
+            f"policy({function!r}) is no function", fix='write policy(lambda v: v["age"] > 50)'
+        )
     return Policy(function)
 
 
@@ -224,6 +228,11 @@ def parse_action(variable: Variable, value: Any, variables: Mapping[str, Variabl
                 f"the action on '{variable.name}' is a mapping",
                 why="a mapping names worlds, and only `counterfactual` takes several",
                 fix='write do={"name of world": {"x": 1}, …} there, with every entry a mapping',
+            )
+        case _ if value is natural or value is policy:
+            raise InterventionError(
+                f"the action on '{variable.name}' is the function pc.{value.__name__} itself",
+                fix="call it: pc.natural(t=0), or pc.policy(lambda v: …)",
             )
         case _ if callable(value):
             return Shift(value)

@@ -81,11 +81,14 @@ class GraphProgram(nn.Module):
         """What `from_recipe` needs; None where a mechanism was given by the user (its code is not saved)."""
         if self.given:
             return None
-        return {"graph": self.graph.to_string(), "kinds": self.kinds}
+        # The order of nodes is the order of sites and of each mechanism's inputs, which the graph's text does not keep.
+        return {"parents": self.parents, "kinds": self.kinds}
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> GraphProgram:
-        program = cls(CausalGraph.from_string(recipe["graph"]))
+        parents: Mapping[str, list[str]] = recipe["parents"]
+        program = cls(CausalGraph(tuple(parents), [(p, name) for name in parents for p in parents[name]]))
+        program.parents = {name: list(parents[name]) for name in parents}
         program.kinds = {name: (kind, dict(options)) for name, (kind, options) in recipe["kinds"].items()}
         program._make()
         return program
@@ -101,10 +104,11 @@ def choose(column: Any) -> tuple[str, dict[str, Any]]:
     elif series.dtype == object or pd.api.types.is_string_dtype(series.dtype):
         levels = sorted(series.unique().tolist(), key=str)
     else:
-        values = np.unique(series.to_numpy())
-        return (
-            ("Bernoulli", {}) if len(values) == 2 and set(values.tolist()) <= {0, 1} else ("Continuous", {})
-        )
+        levels = np.unique(series.to_numpy()).tolist()
+        if len(levels) != 2:
+            return "Continuous", {}
+        if set(levels) <= {0, 1}:
+            return "Bernoulli", {}
     return "Categorical", {"levels": levels}
 
 

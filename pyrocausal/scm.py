@@ -22,7 +22,7 @@ from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.model import Model, as_graph
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.samples import Counterfactual, Noise, Samples
-from pyrocausal.table import read, take_rows
+from pyrocausal.table import read, take_rows, whole
 from pyrocausal.variables import Variable, check_names
 from pyrocausal.world import action_noise
 
@@ -133,8 +133,7 @@ class SCM:
     @torch.no_grad()
     def sample(self, n: int = 1, *, seed: int | None = None) -> Samples:
         """`n` units drawn from the model (of a submodel: from the interventional distribution)."""
-        if not isinstance(n, int) or n < 1:
-            raise EvidenceError(f"sample({n!r}) is no number of units", fix="pass a positive integer")
+        n = whole(n, "n", least=1)
         generator = _generator(seed)
         noise = prior(self.variables, n, generator)
         worlds = self._worlds(noise, n, 1, generator)
@@ -268,10 +267,7 @@ class SCM:
         Raises:
             EvidenceError: a variable is missing, or the evidence is impossible or contradicts the model.
         """
-        if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
-            raise EvidenceError(
-                f"num_samples={num_samples!r} is no number of draws", fix="pass a positive integer"
-            )
+        num_samples = None if num_samples is None else whole(num_samples, "num_samples", least=1)
         if any(isinstance(action, Natural) for _, _, _, action in self._intervention.items()):
             raise EvidenceError(
                 "evidence in a submodel with natural(…) is not supported",
@@ -332,7 +328,7 @@ class SCM:
                 with latents.
         """
         worlds = _named_worlds(do)
-        submodels = {name: self.do(actions) for name, actions in worlds.items()}
+        submodels = {name: self.do(actions) if actions else self for name, actions in worlds.items()}
         if num_samples is None and method != "importance" and self._ambiguous(submodels.values()):
             num_samples = 100
         noise = self.abduct(evidence, method=method, num_samples=num_samples, seed=seed)
@@ -442,7 +438,14 @@ class SCM:
         values = self.sample(1, seed=0).values_
         earlier = list(values)[: list(values).index(name)]
         shown = Earlier(name, {k: values[k][0] for k in earlier})
-        action.function(shown)
+        try:
+            action.function(shown)
+        except (AttributeError, TypeError) as error:
+            raise InterventionError(
+                f"the policy for '{name}' fails: {error}",
+                why="it is called with a mapping of the variables before it",
+                fix='read them as in policy(lambda v: v["age"] > 50)',
+            ) from error
         return tuple(dict.fromkeys(shown.read))
 
     def _warn_far(self, layer: Mapping[str, Any]) -> None:
@@ -469,6 +472,5 @@ def _named_worlds(do: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _generator(seed: int | None, stream: int = 0) -> torch.Generator:
     """A generator of its own for every call and stream; without a seed, from torch's global state."""
-    if seed is not None and not isinstance(seed, int):
-        raise EvidenceError(f"seed={seed!r}", why="a seed is a whole number", fix="pass one, or None")
-    return torch.Generator().manual_seed(int(torch.randint(2**62, ())) if seed is None else seed * 8 + stream)
+    start = int(torch.randint(2**62, ())) if seed is None else whole(seed, "seed", least=0) * 8 + stream
+    return torch.Generator().manual_seed(start % 2**63)

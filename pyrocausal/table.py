@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,9 @@ def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iter
             is an error).
         need: variables that must be there.
     """
+    if isinstance(data, pd.DataFrame) and data.columns.has_duplicates:
+        twice = data.columns[data.columns.duplicated()][0]
+        raise DataError(f"{where}: the column '{twice}' is there twice", fix="drop or rename one")
     if isinstance(data, pd.Series):
         data = data.to_frame().T.infer_objects()
     if not isinstance(data, (pd.DataFrame, Mapping)):
@@ -52,6 +56,17 @@ def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iter
         )
     _check_lengths(values, where)
     return Table(values, _index(data))
+
+
+def whole(value: Any, name: str, *, least: int) -> int:
+    """A whole number (numpy's too) of at least `least`, or an error that names the argument."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise DataError(f"{name}={value!r} is no whole number from {least}", fix="pass one")
+    return number
 
 
 def _check_presence(

@@ -91,7 +91,7 @@ class Variable:
     def _codes(self, values: Any, where: str) -> Any:
         if isinstance(values, Tensor):
             return values.detach()
-        array = np.asarray(values)
+        array = _plain(values)
         if (
             array.dtype == object
             and array.size
@@ -109,7 +109,10 @@ class Variable:
                 f"{where}: '{self.name}' has type {array.dtype}",
                 fix="convert it to numbers, or to level names",
             )
-        return array
+        if array.dtype.kind == "c":
+            return array
+        # torch takes only native, writable, forward arrays
+        return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
 
     def _numbers(self, array: np.ndarray, where: str) -> np.ndarray:
         for row, value in enumerate(array.reshape(len(array), -1)[:, 0] if array.ndim else [array.item()]):
@@ -188,6 +191,17 @@ class Variable:
             out[seen] = levels[array[seen].astype(int)]
             return out
         return array
+
+
+def _plain(values: Any) -> np.ndarray:
+    """A numpy array; what pandas or a mask marks as missing is NaN."""
+    if isinstance(values, np.ma.MaskedArray):
+        return values.astype(float).filled(np.nan)
+    dtype = getattr(values, "dtype", None)
+    numeric = pd.api.types.is_numeric_dtype(dtype) if dtype is not None else False
+    if numeric and pd.api.types.is_extension_array_dtype(dtype):  # Int64, boolean, Float64 …
+        return values.to_numpy(dtype=float, na_value=np.nan)
+    return np.asarray(values)
 
 
 def column_of(variable: Variable, values: Any) -> Column:

@@ -39,7 +39,8 @@ GRAPH = "age -> quit; age -> gain; quit -> gain; `town.size` -> gain"
         ([0, 1, 1], "Bernoulli"),
         ([0.0, 1.0, np.nan], "Bernoulli"),
         ([True, False], "Bernoulli"),
-        ([1, 2, 2], "Continuous"),
+        ([1, 2, 2], "Categorical"),
+        ([1, 2, 3], "Continuous"),
         (["a", "b"], "Categorical"),
         (pd.Categorical(["a", "b"], ["a", "b", "c"]), "Categorical"),
         (torch.tensor([0, 1]), "Bernoulli"),
@@ -136,3 +137,15 @@ def test_new_levels_need_a_reset(frame):
     with pytest.raises(PyrocausalError, match="'hamlet' is no level") as caught:
         scm.fit(new, **QUICK)
     assert "reset=True" in caught.value.fix
+
+
+def test_a_loaded_model_is_the_same_whatever_the_order_of_the_graphs_text(tmp_path):
+    text = "age -> income; region -> income; age -> smoker; smoker -> bp; income -> bp"
+    rng = np.random.default_rng(0)
+    names = ["age", "region", "income", "smoker", "bp"]
+    data = pd.DataFrame(rng.normal(size=(200, 5)) * [1, 10, 100, 1000, 10000], columns=names)
+    scm = pc.SCM.from_graph(text).fit(data, **QUICK)
+    scm.save(tmp_path / "model.safetensors")
+    loaded = pc.SCM.load(tmp_path / "model.safetensors")
+    assert torch.equal(loaded.log_prob(data), scm.log_prob(data))
+    assert torch.equal(loaded.sample(5, seed=0)["bp"], scm.sample(5, seed=0)["bp"])
