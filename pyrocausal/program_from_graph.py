@@ -81,7 +81,7 @@ class GraphProgram(nn.Module):
         """What `from_recipe` needs; None where a mechanism was given by the user (its code is not saved)."""
         if self.given:
             return None
-        # The order of nodes is the order of sites and of each mechanism's inputs, which the graph's text does not keep.
+        # The order of sites and of each mechanism's inputs is part of the model; a graph's text does not keep it.
         return {"parents": self.parents, "kinds": self.kinds}
 
     @classmethod

@@ -133,7 +133,7 @@ class SCM:
     @torch.no_grad()
     def sample(self, n: int = 1, *, seed: int | None = None) -> Samples:
         """`n` units drawn from the model (of a submodel: from the interventional distribution)."""
-        n = whole(n, "n", least=1)
+        n = whole(n, "the number of units n", least=1)
         generator = _generator(seed)
         noise = prior(self.variables, n, generator)
         worlds = self._worlds(noise, n, 1, generator)
@@ -267,7 +267,9 @@ class SCM:
         Raises:
             EvidenceError: a variable is missing, or the evidence is impossible or contradicts the model.
         """
-        num_samples = None if num_samples is None else whole(num_samples, "num_samples", least=1)
+        num_samples = (
+            None if num_samples is None else whole(num_samples, "the number of draws num_samples", least=1)
+        )
         if any(isinstance(action, Natural) for _, _, _, action in self._intervention.items()):
             raise EvidenceError(
                 "evidence in a submodel with natural(…) is not supported",

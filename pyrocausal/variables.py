@@ -196,7 +196,7 @@ class Variable:
 def _plain(values: Any) -> np.ndarray:
     """A numpy array; what pandas or a mask marks as missing is NaN."""
     if isinstance(values, np.ma.MaskedArray):
-        return values.astype(float).filled(np.nan)
+        return np.ma.filled(values.astype(float), np.nan)
     dtype = getattr(values, "dtype", None)
     numeric = pd.api.types.is_numeric_dtype(dtype) if dtype is not None else False
     if numeric and pd.api.types.is_extension_array_dtype(dtype):  # Int64, boolean, Float64 …
