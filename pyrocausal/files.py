@@ -16,6 +16,8 @@ from pyrocausal.errors import SaveError
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write to a temporary file beside `path`, then put it in place in one move."""
+    if not isinstance(path, (str, os.PathLike)) or Path(path).is_dir():
+        raise SaveError(f"{path!r} is no file name", fix='pass one, such as "model.safetensors"')
     path = Path(path)
     if not path.parent.is_dir():
         raise SaveError(f"there is no folder {path.parent}", fix="make it first")

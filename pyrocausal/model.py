@@ -18,6 +18,7 @@ from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.units import Program
 from pyrocausal.variables import check_names, column_of, table_column
+from pyrocausal.world import Values
 
 logger = logging.getLogger("pyrocausal")
 
@@ -58,15 +59,17 @@ class Model:
 
     def prepare(self, data: Any, *, reset: bool) -> None:
         """Before training: choose mechanisms by the data where there are none, or start anew."""
-        if isinstance(self.program.module, GraphProgram) and not self.program.module.chosen:
-            self.program.module.choose(data)
-            self.set_up()
+        module = self.program.module
         if reset:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
-                for module in self.program.modules():
-                    if isinstance(module, Mechanism):
-                        module.reset()
+                for part in self.program.modules():
+                    if isinstance(part, Mechanism):
+                        part.reset()
+        if isinstance(module, GraphProgram) and (reset or not module.chosen):
+            module.choose(data)
+        if reset or self._structure is None:
+            self.set_up()
         self._name_levels(data)
 
     def _name_levels(self, data: Any) -> None:
@@ -81,11 +84,19 @@ class Model:
             ):
                 self.structure.variables[name] = variable.with_column(column_of(variable, values))
 
-    def learn_columns(self, data: Any) -> None:
+    def learn_columns(self, data: Any, values: Values) -> None:
+        """Remember scales and types, and warn of levels that no row has."""
         for name, variable in self.structure.variables.items():
-            values = table_column(data, name, variable.shape)
-            if values is not None and not variable.discrete and variable.column.sd is None:
-                self.structure.variables[name] = variable.with_column(column_of(variable, values))
+            column = table_column(data, name, variable.shape)
+            if column is not None and not variable.discrete and variable.column.sd is None:
+                self.structure.variables[name] = variable.with_column(column_of(variable, column))
+            if name in values and variable.column.levels is not None:
+                seen = set(values[name].long().flatten().tolist())
+                for code, level in enumerate(variable.column.levels):
+                    if code not in seen:
+                        logger.warning(
+                            "No row has level %r of '%s': answers about it rest on nothing.", level, name
+                        )
 
     def restore(self, found: storage.Stored, path: str | Path) -> None:
         found.load_into(self.program, self.structure.variables, path)
@@ -109,4 +120,11 @@ def _compare(declared: CausalGraph, seen: CausalGraph) -> None:
 def as_graph(graph: Any) -> CausalGraph:
     if isinstance(graph, CausalGraph):
         return graph
-    return CausalGraph.from_string(graph) if isinstance(graph, str) else CausalGraph.from_networkx(graph)
+    if isinstance(graph, str):
+        return CausalGraph.from_string(graph)
+    if not hasattr(graph, "is_directed"):
+        raise GraphError(
+            f"{graph!r} is no graph",
+            fix='pass text such as "age -> quit; quit -> gain", a CausalGraph or a networkx graph',
+        )
+    return CausalGraph.from_networkx(graph)

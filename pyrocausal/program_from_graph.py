@@ -12,16 +12,15 @@ import torch
 from torch import nn
 
 from pyrocausal import mechanisms as m
-from pyrocausal.errors import GraphError, ProgramError
+from pyrocausal.errors import DataError, GraphError, ProgramError
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.mechanisms.base import Mechanism
+from pyrocausal.units import module_key
 from pyrocausal.variables import check_names
 
 #: Mechanisms that a file can name, and how each is made again.
 FACTORIES: dict[str, Callable[..., Mechanism]] = {
-    "Continuous": m.Continuous,
-    "Bernoulli": m.Bernoulli,
-    "Categorical": m.Categorical,
+    name: getattr(m, name) for name in m.__all__ if name != "Mechanism"
 }
 
 
@@ -42,7 +41,21 @@ class GraphProgram(nn.Module):
                 why="an SCM needs the latent variable behind a bidirected edge as a node",
                 fix="write the latent out, and the model as a program with latent=[…]",
             )
+        if graph.latent or graph.intervened:
+            marked = sorted(graph.latent | graph.intervened)[0]
+            mark = "latent" if marked in graph.latent else "intervened"
+            raise GraphError(
+                f"'{marked}' is marked as {mark} in the graph",
+                why="an SCM made from a graph is fitted to data of every variable",
+                fix="drop the mark; write a model with latents as a program, and act by do()",
+            )
         check_names(mechanisms or {}, graph.nodes, where="mechanisms")
+        for name, mechanism in (mechanisms or {}).items():
+            if not isinstance(mechanism, Mechanism):
+                raise ProgramError(
+                    f"mechanisms: {mechanism!r} for '{name}' is no mechanism",
+                    fix="pass an instance, e.g. m.Normal()",
+                )
         self.graph = graph
         self.parents = {name: [p for p in graph.nodes if p in graph.parents(name)] for name in graph.nodes}
         self.given = dict(mechanisms or {})
@@ -62,7 +75,7 @@ class GraphProgram(nn.Module):
                 raise ProgramError(
                     f"fit: there is no column '{name}'", fix="add it, or leave it out of the graph"
                 )
-            self.kinds[name] = choose(data[name])
+            self.kinds[name] = choose(data[name], name)
         self._make()
 
     def _make(self) -> None:
@@ -78,11 +91,14 @@ class GraphProgram(nn.Module):
             values[name] = pyro.sample(name, mechanism(*[values[parent] for parent in parents]))
 
     def recipe(self) -> dict[str, Any] | None:
-        """What `from_recipe` needs; None where a mechanism was given by the user (its code is not saved)."""
-        if self.given:
-            return None
-        # The order of sites and of each mechanism's inputs is part of the model; a graph's text does not keep it.
-        return {"parents": self.parents, "kinds": self.kinds}
+        """What `from_recipe` needs; None where a mechanism is the user's own (a file keeps no code)."""
+        kinds = dict(self.kinds)
+        for name, mechanism in self.given.items():
+            if FACTORIES.get(type(mechanism).__name__) is not type(mechanism):
+                return None
+            kinds[name] = (type(mechanism).__name__, mechanism.made_with)
+        # The order of sites and of a mechanism's inputs is part of the model; a graph's text loses it.
+        return {"parents": self.parents, "kinds": kinds}
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> GraphProgram:
@@ -94,15 +110,21 @@ class GraphProgram(nn.Module):
         return program
 
 
-def choose(column: Any) -> tuple[str, dict[str, Any]]:
+def choose(column: Any, name: str = "") -> tuple[str, dict[str, Any]]:
     """The kind of mechanism for a column: categorical for names, binary for two values, else continuous."""
     if isinstance(column, torch.Tensor):
         column = column.detach().cpu().numpy()
-    series = pd.Series(column).dropna()
+    if isinstance(column, pd.DataFrame):
+        raise DataError(f"fit: the column '{name}' is there twice", fix="drop or rename one")
+    series = pd.Series(column).dropna().infer_objects()
     if isinstance(series.dtype, pd.CategoricalDtype):
         levels = series.cat.categories.tolist()
     elif series.dtype == object or pd.api.types.is_string_dtype(series.dtype):
-        levels = sorted(series.unique().tolist(), key=str)
+        levels = _names(name, series)
+    elif not pd.api.types.is_numeric_dtype(series.dtype):
+        raise DataError(
+            f"fit: the column '{name}' has type {series.dtype}", fix="convert it to numbers or names"
+        )
     else:
         levels = np.unique(series.to_numpy()).tolist()
         if len(levels) != 2:
@@ -112,5 +134,23 @@ def choose(column: Any) -> tuple[str, dict[str, Any]]:
     return "Categorical", {"levels": levels}
 
 
+def _names(name: str, series: pd.Series) -> list[Any]:
+    """The levels of a column of names; numbers written as text, dates and labels of single rows are none."""
+    levels = series.unique().tolist()
+    if not all(isinstance(level, str) for level in levels):
+        kinds = sorted({type(level).__name__ for level in levels})
+        raise DataError(
+            f"fit: the column '{name}' holds {' and '.join(kinds)}",
+            fix="convert it to numbers, or all to text",
+        )
+    if len(levels) > max(20, len(series) // 5):
+        raise DataError(
+            f"fit: the column '{name}' has {len(levels)} levels in {len(series)} rows",
+            why="nearly every row would have a level of its own",
+            fix="convert numbers written as text by pd.to_numeric, drop identifiers, or merge levels",
+        )
+    return sorted(levels)
+
+
 def _key(name: str) -> str:
-    return "of_" + name.replace(".", "/")
+    return "of_" + module_key(name)

@@ -126,9 +126,9 @@ class Samples(Mapping[str, Tensor]):
         if dtype == "category":
             levels, ordered = list(variable.column.levels or ()), variable.column.ordered
             return pd.Categorical(array, categories=levels, ordered=ordered)
-        if variable.discrete and not pd.isna(array).any():
-            return array.astype(dtype) if dtype and dtype != "object" else _whole(array)
-        return array
+        if dtype and dtype != "object":
+            return _typed(array, dtype)
+        return _whole(array) if variable.discrete and not pd.isna(array).any() else array
 
     def to_arviz(self) -> arviz.InferenceData:
         """An ArviZ InferenceData with these values as one group (dims chain, draw, unit)."""
@@ -264,6 +264,20 @@ class Counterfactual(Samples):
     def _preview(self) -> pd.DataFrame:
         frame = self.to_pandas()
         return frame.head() if len(self.worlds) == 1 else frame.groupby(level="world", sort=False).head(2)
+
+
+def _typed(array: np.ndarray, dtype: str) -> Any:
+    """Values in the column's own type where that loses nothing (a count stays whole), else as they are."""
+    try:
+        typed = pd.Series(array).astype(pd.api.types.pandas_dtype(dtype))
+    except (TypeError, ValueError):  # NaN in a column of integers, say
+        return array
+    same = (
+        typed.isna() | (typed == array)
+        if array.dtype == object
+        else np.isclose(typed.astype(float), array, rtol=1e-6)
+    )
+    return typed.array if bool(np.all(same)) else array.astype(float)
 
 
 def _whole(array: np.ndarray) -> np.ndarray:

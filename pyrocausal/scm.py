@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pyrocausal import storage
 from pyrocausal.abduct import abduct, prior
 from pyrocausal.counterfactual import Worlds
-from pyrocausal.errors import EvidenceError, FitError, InterventionError
+from pyrocausal.errors import DataError, EvidenceError, FitError, InterventionError, SaveError
 from pyrocausal.fit import FitOptions, History, bootstrap, log_prob, train
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.intervene import Earlier, Hard, Intervention, Natural, Policy, Shift, parse_actions
@@ -145,6 +145,7 @@ class SCM:
         The data must have every variable that is not latent.
         """
         table = read(data, self.variables, where="log_prob", need=self._needed())
+        self._agree(table.values, "log_prob")
         return log_prob(self._model.program, self._model.structure, self._intervention, table.values)
 
     def fit(self, data: Any, **options: Any) -> SCM:
@@ -174,7 +175,8 @@ class SCM:
         settings = FitOptions.of(options)
         self._model.prepare(data, reset=settings.reset)
         table = read(data, self.variables, where="fit", need=self._needed())
-        self._model.learn_columns(data)
+        self._agree(table.values, "fit")
+        self._model.learn_columns(data, table.values)
         self._model.history = train(
             self._model.program, self._model.structure, self._intervention, table.values, settings
         )
@@ -344,6 +346,10 @@ class SCM:
 
     def save(self, path: str | Path) -> None:
         """Parameters, scales, levels and graph in one safetensors file, written atomically."""
+        if self._intervention.names:
+            raise SaveError(
+                "this is a submodel, under do(…)", fix="save the model, and act again after loading"
+            )
         storage.save(path, self._model.program, self.variables, self._model.graph)
 
     @classmethod
@@ -425,6 +431,18 @@ class SCM:
                 moved |= set(submodel.graph.descendants(name))
             moved -= {n for n in submodel._intervention.names if submodel._intervention.replaces(n)}
         return bool(random & moved) and not self._model.graph.latent
+
+    def _agree(self, values: Mapping[str, Tensor], where: str) -> None:
+        """Data given for a variable that this submodel sets must be what it sets."""
+        for name, chain in self._intervention.chains.items():
+            action = chain[-1][1]
+            fixed = name in values and isinstance(action, Hard) and not action.per_unit
+            if fixed and (values[name] != action.value).any():  # type: ignore[union-attr]
+                raise DataError(
+                    f"{where}: the data's '{name}' is not what this submodel sets by do",
+                    why="its mechanism is replaced there",
+                    fix=f"leave '{name}' out, or use the rows in which it has that value",
+                )
 
     def _mutilated(self, layer: Mapping[str, Any]) -> CausalGraph:
         parents = {}

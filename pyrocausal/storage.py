@@ -32,7 +32,7 @@ class Stored:
     def graph_program(self, path: str | Path) -> GraphProgram:
         if self.recipe is None:
             raise SaveError(
-                f"{path} holds an SCM that was made from a program",
+                f"{path} holds an SCM made from a program, or with mechanisms of your own",
                 why="a file keeps parameters, not code",
                 fix="pass the program: SCM.load(path, Smoking())",
             )

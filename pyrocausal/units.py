@@ -44,6 +44,7 @@ class Program(nn.Module):
                 if isinstance(program, type)
                 else "pass a callable",
             )
+        _refuse_arguments(program)
         self.module = program if isinstance(program, nn.Module) else None
         self.function = None if isinstance(program, nn.Module) else program
         self.reached = nn.ModuleDict({} if self.module is not None else _reached_modules(program))
@@ -85,7 +86,7 @@ class Program(nn.Module):
 
     def own_param(self, name: str, init: Any, constraint: constraints.Constraint) -> Tensor:
         """The value of `pyro.param(name, init, constraint)`, created on first use."""
-        key = name.replace(".", "/")
+        key = module_key(name)
         if key not in self.params:
             if init is None:
                 raise ProgramError(
@@ -140,6 +141,11 @@ class _OwnParams(Messenger):
         msg["stop"] = True
 
 
+def module_key(name: str) -> str:
+    """A name without dots, which torch's modules don't allow; different for different names."""
+    return name.replace("%", "%25").replace(".", "%2E")
+
+
 def over_units(function: Callable[[Any], Any], inputs: Any, *, vectorised: bool = True) -> Any:
     """Map `function` of one unit's inputs (a pytree of tensors, units first) over all units, outputs stacked.
 
@@ -176,6 +182,20 @@ def _stack_column(column: list[Any]) -> Any:
     return torch.stack([blank.to(present[0]) if value is None else value for value in column])
 
 
+def _refuse_arguments(program: Callable[..., Any]) -> None:
+    call = program.forward if isinstance(program, nn.Module) else program
+    try:
+        inspect.signature(call).bind()
+    except TypeError as error:
+        raise ProgramError(
+            f"the program can't be called without arguments: {error}",
+            why="an SCM program is about one unit, whose values are all pyro.sample sites",
+            fix="give the arguments defaults, or fix them with functools.partial",
+        ) from None
+    except ValueError:  # a callable without a signature to read
+        return
+
+
 def _has_pyro_samples(module: nn.Module) -> bool:
     return bool(module.__dict__.get("_pyro_samples")) or (
         isinstance(module, PyroModule) and any(isinstance(v, PyroSample) for v in vars(type(module)).values())
@@ -193,11 +213,11 @@ def _reached_modules(function: Callable[..., Any]) -> dict[str, nn.Module]:
         scope = inspect.getclosurevars(target)
         found.update(scope.globals)
         found.update(scope.nonlocals)
-    modules = {name.replace(".", "/"): value for name, value in found.items() if isinstance(value, nn.Module)}
+    modules = {module_key(name): value for name, value in found.items() if isinstance(value, nn.Module)}
     for name, value in found.items():
         if isinstance(value, (list, tuple)) and any(isinstance(v, nn.Module) for v in value):
             modules[name] = nn.ModuleList([v for v in value if isinstance(v, nn.Module)])
         elif isinstance(value, dict) and any(isinstance(v, nn.Module) for v in value.values()):
-            inner = {str(k).replace(".", "/"): v for k, v in value.items() if isinstance(v, nn.Module)}
+            inner = {module_key(str(k)): v for k, v in value.items() if isinstance(v, nn.Module)}
             modules[name] = nn.ModuleDict(inner)
     return modules

@@ -86,7 +86,22 @@ class Variable:
                 fix="put the units on the first axis",
             )
         self.check(tensor, where=where, missing_ok=missing_ok)
-        return tensor.to(self.dtype)
+        held = tensor.to(self.dtype)
+        self._check_precision(tensor, held, where)
+        return held
+
+    def _check_precision(self, given: Tensor, held: Tensor, where: str) -> None:
+        """Rounding to the program's dtype must be small beside the variable's spread."""
+        if self.discrete or not given.numel():
+            return
+        lost = (given.double() - held.double()).abs().nan_to_num(nan=0.0).max().item()
+        spread = self.column.sd or (given.double().std().item() if len(given) > 9 else 0.0)
+        if lost == float("inf") or lost > 1e-3 * spread > 0:
+            raise DataError(
+                f"{where}: '{self.name}' can't be held in {str(self.dtype).removeprefix('torch.')}",
+                why=f"rounding moves a value by {lost:.3g}, beside a standard deviation of {spread:.3g}",
+                fix="subtract an offset or change the unit, or torch.set_default_dtype(torch.float64)",
+            )
 
     def _codes(self, values: Any, where: str) -> Any:
         if isinstance(values, Tensor):

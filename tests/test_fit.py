@@ -486,3 +486,22 @@ def test_divergence_is_named(pair):
 
     e = refused(pc.SCM(program), pair, learning_rate=1e9)
     assert "finite at step" in e.what and "learning_rate" in e.fix
+
+
+def test_a_submodel_refuses_data_of_another_value():
+    scm = pc.SCM(Lines()).do(x=1.0)
+    with pytest.raises(DataError, match="not what this submodel sets"):
+        scm.log_prob({"z": torch.zeros(3), "x": torch.zeros(3), "y": torch.zeros(3)})
+
+
+def test_training_that_has_not_converged_says_so(caplog):
+    def program():
+        pyro.sample("x", dist.Normal(pyro.param("loc", torch.tensor(0.0)), 1.0))
+
+    x = 500 + torch.randn(200, generator=torch.Generator().manual_seed(0))
+    pc.SCM(program).fit({"x": x}, progress=False)
+    assert "has not converged" in caplog.text
+    caplog.clear()
+    scm = pc.SCM(program).fit({"x": x - 495}, progress=False)  # within reach of the default steps
+    assert not caplog.text
+    assert next(scm.parameters()).item() == pytest.approx(5.0, abs=0.3)

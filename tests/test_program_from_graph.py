@@ -149,3 +149,65 @@ def test_a_loaded_model_is_the_same_whatever_the_order_of_the_graphs_text(tmp_pa
     loaded = pc.SCM.load(tmp_path / "model.safetensors")
     assert torch.equal(loaded.log_prob(data), scm.log_prob(data))
     assert torch.equal(loaded.sample(5, seed=0)["bp"], scm.sample(5, seed=0)["bp"])
+
+
+def test_numbers_in_an_object_column_are_numbers(frame):
+    assert choose(frame["age"].astype(object), "age")[0] == "Continuous"
+
+
+@pytest.mark.parametrize(
+    "column, text",
+    [
+        ([f"id{i}" for i in range(100)], "100 levels in 100 rows"),
+        (pd.date_range("2020-01-01", periods=5), "has type datetime"),
+        (["a", 1.5, "b"], "holds float and str"),
+    ],
+)
+def test_columns_that_are_no_variable(column, text):
+    with pytest.raises(PyrocausalError, match=text):
+        choose(column, "c")
+
+
+def test_a_reset_forgets_levels_and_scales(frame):
+    scm = pc.SCM.from_graph(GRAPH).fit(frame, **QUICK)
+    moved = frame.assign(gain=1000 * frame.gain)
+    moved["town.size"] = moved["town.size"].replace("village", "hamlet")
+    scm.fit(moved, reset=True, **QUICK)
+    assert scm.variables["town.size"].column.levels == ("city", "hamlet")
+    assert scm.variables["gain"].column.sd == pytest.approx(moved.gain.std(), rel=0.01)
+
+
+def test_a_submodel_is_not_saved(frame, tmp_path):
+    scm = pc.SCM.from_graph(GRAPH).fit(frame, **QUICK)
+    with pytest.raises(PyrocausalError, match="submodel"):
+        scm.do(quit=1).save(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "int64", "boolean", "float64"])
+def test_column_types_come_back(frame, dtype):
+    typed = frame.assign(quit=frame.quit.astype(dtype))
+    scm = pc.SCM.from_graph(GRAPH).fit(typed, **QUICK)
+    answer = scm.abduct(typed.head()).factual.to_pandas()
+    assert str(answer.quit.dtype) == dtype and answer.age.dtype == np.float64
+
+
+def test_a_model_with_given_mechanisms_loads_by_itself(frame, tmp_path):
+    given = {"gain": m.Normal(hidden=(8,)), "quit": m.Bernoulli((4,))}
+    scm = pc.SCM.from_graph(GRAPH, mechanisms=given).fit(frame, **QUICK)
+    scm.save(tmp_path / "model.safetensors")
+    loaded = pc.SCM.load(tmp_path / "model.safetensors")
+    assert torch.equal(loaded.log_prob(frame), scm.log_prob(frame))
+    assert {type(x).__name__ for x in loaded.mechanisms.values()} >= {"Normal", "Bernoulli"}
+
+
+def test_names_that_differ_in_a_dot_have_mechanisms_of_their_own():
+    data = pd.DataFrame({"a.b": np.random.default_rng(0).normal(0, 1, 200)})
+    data["a/b"] = data["a.b"][::-1].to_numpy() + 9.0
+    scm = pc.SCM.from_graph("`a.b`; `a/b`").fit(data, **QUICK)
+    assert len(scm.mechanisms) == 2
+    assert scm.sample(500, seed=0)["a/b"].mean() > 8 > 1 > scm.sample(500, seed=0)["a.b"].mean()
+
+
+def test_marks_in_the_graph_are_refused():
+    with pytest.raises(GraphError, match="'u' is marked as latent"):
+        pc.SCM.from_graph("u [latent]; u -> y")

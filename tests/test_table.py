@@ -202,3 +202,28 @@ def test_wrong_shapes():
 def test_level_names_before_they_are_known(bernoulli):
     e = error(bernoulli, {"x": ["yes", "no"], "y": [0, 1]})
     assert "'x'" in e.what and "'yes'" in e.what and "fit" in e.fix
+
+
+def test_odd_arrays_are_read_as_what_they_are(confounded):
+    rows = {"z": np.zeros(2), "x": np.zeros(2)}
+    for y in (np.array([2.0, 1.0])[::-1], np.array([1.0, 2.0], dtype=">f8"), pd.array([1, 2], dtype="Int64")):
+        assert confounded.abduct({**rows, "y": y}).factual["y"].tolist() == [1.0, 2.0]
+
+
+def test_what_a_mask_or_a_nullable_type_hides_is_missing(confounded):
+    rows = {"z": np.zeros(2), "x": np.zeros(2)}
+    for y in (np.ma.masked_array([1.0, 2.0], [0, 1]), pd.array([1, None], dtype="Int64")):
+        with pytest.raises(DataError, match=r"'y' is missing .* in row 1"):
+            confounded.abduct({**rows, "y": y})
+
+
+def test_a_number_that_single_precision_cannot_hold(confounded):
+    far = torch.randn(50, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 1e8
+    with pytest.raises(DataError, match="can't be held in float32"):
+        confounded.abduct({"z": torch.zeros(50), "x": torch.zeros(50), "y": far})
+
+
+def test_a_column_that_is_there_twice(confounded):
+    frame = pd.DataFrame([[0.0, 0.0, 1.0, 2.0]], columns=["z", "x", "y", "y"])
+    with pytest.raises(DataError, match="'y' is there twice"):
+        confounded.abduct(frame)

@@ -59,8 +59,12 @@ class FitOptions:
 
     def _check(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise FitError(
+                f"seed={self.seed!r}", why="a training's seed is a whole number", fix="leave it out for 0"
+            )
         for name, value in positive.items():
-            if value is not None and not value > 0:
+            if value is not None and not (isinstance(value, (int, float)) and value > 0):
                 raise FitError(
                     f"{name}={value!r}", why="it must be positive", fix=f"leave {name} out for its default"
                 )

@@ -9,6 +9,7 @@ trained on its own resample of the rows, all of them in the same tensor operatio
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -30,6 +31,9 @@ from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.units import Program
 from pyrocausal.world import Values
 
+logger = logging.getLogger("pyrocausal")
+
+OWN = 3  # times the steps, where variables have no mechanism of the toolkit's
 EVALUATIONS = 40  # of the held-out likelihood in one training
 CHUNK = 10  # replicas judged at once, so that the intermediate tensors stay in the cache
 WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
@@ -37,6 +41,7 @@ WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
 T = TypeVar("T")
 
 
+@torch.enable_grad()
 def train(
     program: Program, structure: Structure, intervention: Intervention, data: Values, options: FitOptions
 ) -> History:
@@ -54,6 +59,12 @@ def train(
         refuse_unseen_parameters(scores(_rows(data, training[:2]), list(data)), program)
         loop = Loop(scores, inputs, data, training, held, dict(program.named_parameters()), options)
         drive(loop, data, options)
+        for site in loop.unfinished():
+            logger.warning(
+                "The training of '%s' has not converged: pass more epochs or a larger learning_rate, and "
+                "standardise what a network of your own takes and gives.",
+                site,
+            )
         loop.finish()
     finally:
         program.zero_grad()
@@ -92,6 +103,8 @@ class Loop:
         self.parameters, self.constants, self.options = parameters, dict(constants or {}), options
         self.replicated = rows.dim() == 2
         self.steps, self.batch = options.sized(rows.shape[-1])
+        if options.epochs is None and set(data) - set(inputs.mechanisms):
+            self.steps *= OWN  # layers and parameters of the user's do not start near their optimum
         self.every = max(min(10, self.steps), self.steps // evaluations)
         self.step = 0
         self.groups = families(self._sample_scores(data if sites is None else sites), parameters)
@@ -232,6 +245,14 @@ class Loop:
     def rows_of_all(self) -> Tensor:
         """Every row that the loop knows: training and held-out ones; of a replica, its resample."""
         return self.rows if self.replicated else torch.cat([self.rows, self.held])
+
+    def unfinished(self) -> list[str]:
+        """Sites whose held-out likelihood rose by over 0.05 nat in the last quarter of the steps."""
+        if not len(self.held) or len(self.curves) < 2:
+            return []
+        before = self.curves[max(step for step in self.curves if step <= 0.75 * self.steps)]
+        last = self.curves[max(self.curves)]
+        return [site for site in self.trained if before[site] - last[site] > 0.05]
 
     def history(self) -> History:
         best = {site: self.best_step[i] for i, (sites, _) in enumerate(self.groups) for site in sites}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,14 @@ class Mechanism(nn.Module):
     num_features: int
     continuous: tuple[bool, ...]  # which features are numbers in natural units, rather than 0/1 indicators
     calibrated: Tensor
+
+    made_with: dict[str, Any]  # the arguments it was made with, so that a file can say how to make it again
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Mechanism:
+        mechanism = super().__new__(cls)
+        given = inspect.signature(cls.__init__).bind(mechanism, *args, **kwargs).arguments
+        mechanism.__dict__["made_with"] = {name: value for name, value in list(given.items())[1:]}
+        return mechanism
 
     def __init__(self) -> None:
         super().__init__()
