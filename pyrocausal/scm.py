@@ -80,8 +80,8 @@ class SCM:
     ) -> SCM:
         """An SCM without a program: a graph, and for every variable a mechanism chosen by its column's type.
 
-        Numbers get `m.Continuous()`, two values `m.Bernoulli()`, names `m.Categorical(levels)`; `mechanisms`
-        overrides by name. The choice is made when `fit` sees the data.
+        Numbers get `m.Continuous()`, 0 and 1 `m.Bernoulli()`, names and two other values
+        `m.Categorical(levels)`; `mechanisms` overrides by name. The choice is made when `fit` sees the data.
 
         >>> import pandas as pd, torch, pyrocausal as pc
         >>> x = torch.randn(300, generator=torch.Generator().manual_seed(0))
