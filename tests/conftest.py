@@ -1,5 +1,6 @@
 """Fixtures shared by all tests; one thread a process, since several processes share the cores."""
 
+import logging
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
@@ -15,6 +16,15 @@ import pyrocausal as pc
 from . import scenarios
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """A page of the docs shows how to silence the logger; no test may leave it so."""
+    logger = logging.getLogger("pyrocausal")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture

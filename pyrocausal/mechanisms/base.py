@@ -79,7 +79,7 @@ class Mechanism(nn.Module):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Mechanism:
         mechanism = super().__new__(cls)
-        given = inspect.signature(cls.__init__).bind(mechanism, *args, **kwargs).arguments
+        given = inspect.signature(cls.__init__).bind_partial(mechanism, *args, **kwargs).arguments
         mechanism.__dict__["made_with"] = {name: value for name, value in list(given.items())[1:]}
         return mechanism
 

@@ -188,3 +188,14 @@ def test_standardise_leaves_indicators_their_scale():
 
 def test_a_distribution_without_mechanism_has_none():
     assert mechanism_of(dist.Normal(0.0, 1.0).expand([2]).to_event(1)) is None
+
+
+def test_mechanisms_are_copied_and_pickled():
+    import copy
+    import pickle
+
+    from pyrocausal import mechanisms as m
+
+    mechanism = m.Categorical(3, hidden=(4,))
+    for twin in (copy.deepcopy(mechanism), pickle.loads(pickle.dumps(mechanism))):
+        assert twin.made_with == {"levels": 3, "hidden": (4,)} == mechanism.made_with
