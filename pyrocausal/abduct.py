@@ -20,7 +20,7 @@ from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention, Stochastic
 from pyrocausal.samples import Noise, Samples
 from pyrocausal.units import Program
-from pyrocausal.variables import Variable, _rows
+from pyrocausal.variables import Variable, row_names
 from pyrocausal.world import Pass, Values, run
 
 logger = logging.getLogger("pyrocausal")
@@ -173,7 +173,7 @@ def _blank(x: Tensor) -> Tensor:
 def _impossible(name: str, bad: Tensor, structure: Structure) -> None:
     parents = ", ".join(f"'{p}'" for p in sorted(structure.graph.parents(name))) or "no parents"
     raise EvidenceError(
-        f"the evidence on '{name}' has probability zero, or its distribution is not valid, in {_rows(bad)}",
+        f"the evidence on '{name}' has probability zero, or its distribution is not valid, in {row_names(bad)}",
         why=f"no noise gives that value with these values of its parents ({parents})",
         fix="check the values, or the distribution that the program gives the variable there",
     )
@@ -186,7 +186,7 @@ def _consistent(name: str, value: Tensor, evidence: Tensor, units: int, why: str
     if bad.any():
         row = int(bad.nonzero()[0])
         raise EvidenceError(
-            f"the evidence on '{name}' contradicts the model in {_rows(bad)}",
+            f"the evidence on '{name}' contradicts the model in {row_names(bad)}",
             why=f"{why}, which gives {value[row].flatten()[0].item():g} "
             f"and not {evidence[row].flatten()[0].item():g}",
             fix="leave it out of the evidence, or correct it",
@@ -230,7 +230,7 @@ def _resample(
     impossible = ~torch.isfinite(log_weights).any(0)
     if impossible.any():
         raise EvidenceError(
-            f"no draw of the latent variables explains the evidence in {_rows(impossible)}",
+            f"no draw of the latent variables explains the evidence in {row_names(impossible)}",
             fix="raise num_samples, or check the evidence",
         )
     weights = torch.softmax(log_weights, 0)

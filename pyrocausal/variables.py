@@ -168,14 +168,14 @@ class Variable:
         )
         if bad.any() and not (missing_ok or self.optional):
             raise DataError(
-                f"{where}: '{self.name}' is missing (NaN) in {_rows(bad)}",
+                f"{where}: '{self.name}' is missing (NaN) in {row_names(bad)}",
                 why="an unobserved cell would have to be inferred, which must be asked for",
                 fix="drop or impute these rows",
             )
         infinite = torch.isinf(tensor) if tensor.is_floating_point() else bad
         if (infinite & ~bad).any():
             raise DataError(
-                f"{where}: '{self.name}' is infinite in {_rows(infinite)}", fix="drop or cap these rows"
+                f"{where}: '{self.name}' is infinite in {row_names(infinite)}", fix="drop or cap these rows"
             )
         self._check_support(tensor, bad, where)
 
@@ -189,7 +189,7 @@ class Variable:
         if row_bad.any():
             first = int(row_bad.nonzero()[0])
             raise DataError(
-                f"{where}: '{self.name}' is {_show(tensor[first])} in {_rows(row_bad)}",
+                f"{where}: '{self.name}' is {_show(tensor[first])} in {row_names(row_bad)}",
                 why=f"that is outside its support, {describe(self)}",
                 fix="correct these values, or give the variable another distribution",
             )
@@ -316,7 +316,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value) or str(value) in ("<NA>", "NaT")
 
 
-def _rows(bad: Tensor) -> str:
+def row_names(bad: Tensor) -> str:
     rows = bad.reshape(len(bad), -1).any(-1).nonzero().flatten().tolist()
     shown = ", ".join(map(str, rows[:5]))
     return f"row{'s' if len(rows) > 1 else ''} {shown}" + (f" … ({len(rows)} rows)" if len(rows) > 5 else "")
