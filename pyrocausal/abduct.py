@@ -173,7 +173,7 @@ def _blank(x: Tensor) -> Tensor:
 def _impossible(name: str, bad: Tensor, structure: Structure) -> None:
     parents = ", ".join(f"'{p}'" for p in sorted(structure.graph.parents(name))) or "no parents"
     raise EvidenceError(
-        f"the evidence on '{name}' has probability zero, or its distribution is not valid, in {row_names(bad)}",
+        f"the evidence on '{name}' has probability zero, or its distribution is invalid, in {row_names(bad)}",
         why=f"no noise gives that value with these values of its parents ({parents})",
         fix="check the values, or the distribution that the program gives the variable there",
     )
