@@ -38,8 +38,6 @@ from .quantile import QuantileDistribution, QuantileSpline
 __all__ = ["Continuous"]
 
 _MARGIN = 1.0  # standard deviations beyond the training range at which the networks' inputs are held
-# Slopes beyond the spline's box, relative to the shared ones: this bounds what an odd unit can become.
-_TAIL = (0.3, 3.0)
 _NODES = 32  # of Gauss-Hermite quadrature over the noise
 _NEWTON_STEPS = 4  # to match the means
 
@@ -129,9 +127,11 @@ class Continuous(Mechanism):
         slopes = torch.exp(log_scale + _bounded(shape, 4.6)) + self.floor
         slopes = slopes.expand(*h.shape[:-1], 2 * self.bins + 1)
         derivatives = slopes[..., self.bins :]
+        # Beyond the box all parents' values share the slopes, so that an extreme unit keeps its distance; slopes
+        # of its own, tiny here and large there, would blow it up.
         ends = [self.bins, -1]
-        usual = torch.exp(self.log_scale + _bounded(self.shape[ends], 4.6)).detach()
-        tails = torch.clamp(slopes[..., ends], _TAIL[0] * usual, _TAIL[1] * usual)
+        tails = torch.exp(self.log_scale + _bounded(self.shape[ends], 4.6)).detach() + self.floor
+        tails = tails.expand(*h.shape[:-1], 2)
         return QuantileSpline(centre, slopes[..., : self.bins], derivatives, self.bound, tails)
 
     @torch.no_grad()
