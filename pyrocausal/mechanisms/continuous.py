@@ -127,8 +127,8 @@ class Continuous(Mechanism):
         slopes = torch.exp(log_scale + _bounded(shape, 4.6)) + self.floor
         slopes = slopes.expand(*h.shape[:-1], 2 * self.bins + 1)
         derivatives = slopes[..., self.bins :]
-        # Beyond the box all parents' values share the slopes, so that an extreme unit keeps its distance; slopes
-        # of its own, tiny here and large there, would blow it up.
+        # Beyond the box all parents' values share the slopes, so that an extreme unit keeps its distance;
+        # slopes of its own, tiny here and large there, would blow it up.
         ends = [self.bins, -1]
         tails = torch.exp(self.log_scale + _bounded(self.shape[ends], 4.6)).detach() + self.floor
         tails = tails.expand(*h.shape[:-1], 2)
