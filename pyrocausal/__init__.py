@@ -1,12 +1,12 @@
 """pyrocausal: an SCM is a Pyro program for one unit, and Pearl's three rungs are three short calls on it."""
 
-from pyrocausal import mechanisms
+from pyrocausal import guides, mechanisms
 from pyrocausal._version import __version__ as __version__
 from pyrocausal.errors import PyrocausalError
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
-from pyrocausal.intervene import natural, policy
+from pyrocausal.intervene import edge, natural, policy
 from pyrocausal.samples import Counterfactual, Noise, Samples
 from pyrocausal.scm import SCM
 
@@ -21,7 +21,9 @@ __all__ = [
     "Samples",
     "abduct",
     "do",
+    "edge",
     "exogenous",
+    "guides",
     "mechanisms",
     "natural",
     "policy",

@@ -67,7 +67,9 @@ class Worlds:
                 case Stochastic():
                     given[key] = self._action_noise(name, action)
                 case Natural():
-                    elsewhere = intervention.before(depth).then(action.actions)
+                    elsewhere = intervention.before(depth)
+                    if action.actions:
+                        elsewhere = elsewhere.then(action.actions)
                     given[key] = self.run(elsewhere).values[name]
         return given
 

@@ -18,6 +18,7 @@ from torch.distributions import Distribution
 
 from pyrocausal.errors import InterventionError
 from pyrocausal.exogenous import Law, exogenous
+from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.variables import Variable, check_names
 
 
@@ -61,7 +62,14 @@ class Natural:
     actions: Mapping[str, Any] = field(default_factory=dict)
 
 
-Action = Hard | Shift | Policy | Stochastic | Natural
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """do(x = value) as some children of x see it; x itself and its other children are left alone."""
+
+    by_child: Mapping[str, Any]
+
+
+Action = Hard | Shift | Policy | Stochastic | Natural | Edge
 
 
 def policy(function: Callable[[Mapping[str, Tensor]], Any]) -> Policy:
@@ -93,6 +101,59 @@ def natural(actions: Mapping[str, Any] | None = None, /, **kw: Any) -> Natural:
     counterfactual behind natural direct effects (Pearl 2001).
     """
     return Natural({**(actions or {}), **kw})
+
+
+def edge(by_child: Mapping[str, Any] | None = None, /, **kw: Any) -> Edge:
+    """An action that only some children of a variable see: a path-specific intervention.
+
+    `do(t=edge(m=1, y=0))` gives m the value 1 of t to read and y the value 0 (Pearl 2001; the edge
+    interventions of Shpitser and Tchetgen Tchetgen 2016). The variable itself keeps its value, and so do its other children.
+
+    Args:
+        by_child, kw: child to action; an action is anything that `do` takes.
+
+    >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+    >>> def program():
+    ...     t = pyro.sample("t", dist.Normal(0.0, 1.0))
+    ...     m = pyro.sample("m", dist.Normal(2 * t, 1.0))
+    ...     pyro.sample("y", dist.Normal(t + m, 1.0))
+    >>> scm, unit = pc.SCM(program), {"t": [0.0], "m": [0.0], "y": [0.0]}
+    >>> cf = scm.counterfactual(unit, do={"t": pc.edge(m=1.0)})            # through m alone
+    >>> cf["t"], cf["m"], cf["y"]
+    (tensor([0.]), tensor([2.]), tensor([2.]))
+    """
+    given = {**(by_child or {}), **kw}
+    if not given:
+        raise InterventionError("edge() names no child", fix="write do(t=pc.edge(m=1)), m a child of t")
+    return Edge(given)
+
+
+def along(
+    edges: Mapping[str, Edge], graph: CausalGraph, variables: Mapping[str, Variable]
+) -> list[dict[str, Action]]:
+    """Edge interventions as layers of nested counterfactuals, one a child.
+
+    A child takes the value that it has in the world in which these parents are acted on, and all its others
+    are as they would have been without.
+    """
+    seen: dict[str, dict[str, Any]] = {}
+    for name, action in edges.items():
+        for child, value in action.by_child.items():
+            check_names([child], variables, where=f"do({name}=edge(…))")
+            if child not in graph.children(name):
+                children = ", ".join(sorted(graph.children(name))) or "none"
+                raise InterventionError(
+                    f"do({name}=edge({child}=…)): '{child}' does not read '{name}'",
+                    why=f"the children of '{name}' are: {children}",
+                    fix="name one of them",
+                )
+            seen.setdefault(child, {})[name] = value
+    layers: list[dict[str, Action]] = []
+    for child in (name for name in variables if name in seen):
+        others = {parent: Natural() for parent in graph.parents(child) if parent not in seen[child]}
+        world = Natural(parse_actions({**others, **seen[child]}, {}, variables))
+        layers.append({child: world})
+    return layers
 
 
 class Intervention:
@@ -218,7 +279,11 @@ def parse_action(variable: Variable, value: Any, variables: Mapping[str, Variabl
     """One action on one variable; `variables` are those that a `natural` may name."""
     match value:
         case Natural():
-            return Natural(parse_actions(value.actions, {}, variables or {}))
+            inner = parse_actions(value.actions, {}, variables or {})
+            _refuse_edges(inner)
+            return Natural(inner)
+        case Edge():
+            return value
         case Hard() | Shift() | Policy() | Stochastic():
             return value
         case Distribution():
@@ -229,14 +294,23 @@ def parse_action(variable: Variable, value: Any, variables: Mapping[str, Variabl
                 why="a mapping names worlds, and only `counterfactual` takes several",
                 fix='write do={"name of world": {"x": 1}, …} there, with every entry a mapping',
             )
-        case _ if value is natural or value is policy:
+        case _ if value is natural or value is policy or value is edge:
             raise InterventionError(
                 f"the action on '{variable.name}' is the function pc.{value.__name__} itself",
-                fix="call it: pc.natural(t=0), or pc.policy(lambda v: …)",
+                fix="call it: pc.natural(t=0), pc.policy(lambda v: …) or pc.edge(child=1)",
             )
         case _ if callable(value):
             return Shift(value)
     return _hard(variable, value)
+
+
+def _refuse_edges(actions: Mapping[str, Action]) -> None:
+    for name, action in actions.items():
+        if isinstance(action, Edge):
+            raise InterventionError(
+                f"natural({name}=edge(…)) is not supported",
+                fix="write the path as nested natural(…), or act in two steps: do(t=edge(…)).do(…)",
+            )
 
 
 def _stochastic(variable: Variable, distribution: Distribution) -> Stochastic:

@@ -10,15 +10,17 @@ from typing import Any
 import torch
 
 from pyrocausal import storage
+from pyrocausal.abduct import prior
 from pyrocausal.errors import GraphError, ProgramError
 from pyrocausal.fit import History
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.discover import Structure, discover
+from pyrocausal.guides import Guide
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.units import Program
 from pyrocausal.variables import check_names, column_of, table_column
-from pyrocausal.world import Values
+from pyrocausal.world import Values, run
 
 logger = logging.getLogger("pyrocausal")
 
@@ -26,8 +28,18 @@ logger = logging.getLogger("pyrocausal")
 class Model:
     """What a model and all its submodels share: program, structure, history."""
 
-    def __init__(self, program: Callable[[], Any], graph: Any, latent: tuple[str, ...], seed: int):
+    def __init__(
+        self,
+        program: Callable[[], Any],
+        graph: Any,
+        latent: tuple[str, ...],
+        guide: Callable[..., Any] | None,
+        seed: int,
+    ):
         self.program = Program(program)
+        self.guide = None if guide is None else Guide(guide)
+        if self.guide is not None:  # trained, moved and saved with the program
+            self.program.add_module("guide", self.guide.program)
         self.latent, self.seed = latent, seed
         self.declared = None if graph is None else as_graph(graph)
         self.history: History | None = None
@@ -56,6 +68,16 @@ class Model:
         check_names(self.latent, self._structure.variables, where="latent")
         if self.declared is not None:
             _compare(self.declared, self._structure.graph)
+        if self.guide is not None:
+            self._set_up_guide(self.guide, self._structure)
+
+    def _set_up_guide(self, guide: Guide, structure: Structure) -> None:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(self.seed)
+            noise = prior(structure.variables, 1, torch.Generator().manual_seed(self.seed))
+            unit = run(self.program, units=1, noise=noise, vectorised=structure.vectorised).values
+            observed = {n: x[0] for n, x in unit.items() if n not in structure.graph.latent}
+            guide.set_up(structure.variables, self.latent, observed)
 
     def prepare(self, data: Any, *, reset: bool) -> None:
         """Before training: choose mechanisms by the data where there are none, or start anew."""

@@ -5,7 +5,7 @@ Values have shape `(units, *event)`; where abduction is stochastic a leading axi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Samples(Mapping[str, Tensor]):
     """
 
     group = "interventional"
+    weights: Tensor | None = None  # (draws, units), adding up to 1 in a unit; None: draws are equally likely
 
     def __init__(
         self,
@@ -78,11 +79,39 @@ class Samples(Mapping[str, Tensor]):
         """How many draws, or None where there is no draws axis."""
         return next((v.shape[0] for v in self.values_.values()), 0) if self.has_draws else None
 
+    def mean(self, what: str | Callable[[Mapping[str, Tensor]], Tensor]) -> Tensor:
+        """The mean over draws, `(units, *event)`, in float64; draws count by their weights, if they have any.
+
+        Args:
+            what: a variable, or a function of this mapping of variable to `(draws, units, *event)`.
+
+        >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+        >>> def program():
+        ...     z = pyro.sample("z", dist.Bernoulli(0.5))
+        ...     pyro.sample("y", dist.Normal(z, 0.5))
+        >>> noise = pc.SCM(program, latent=["z"]).abduct({"y": [0.5, 5.0]}, seed=0)
+        >>> noise.factual.mean("z").round(decimals=2)
+        tensor([0.5000, 1.0000], dtype=torch.float64)
+        """
+        value = self[what] if isinstance(what, str) else torch.as_tensor(what(self))
+        return self._mean(value) if self.has_draws else value.double()
+
+    def var(self, name: str) -> Tensor:
+        """The variance over draws, `(units, *event)`; zero where there is no axis of draws."""
+        value = self[name].double()
+        return self._mean((value - self.mean(name)) ** 2) if self.has_draws else torch.zeros_like(value)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        if self.weights is None:
+            return value.double().mean(0)
+        return (value.double() * self.weights.reshape(self.weights.shape + (1,) * (value.dim() - 2))).sum(0)
+
     def to_pandas(self, *, draws: bool = False) -> pd.DataFrame:
         """A row a unit; names, levels and dtypes as they came.
 
         With a draws axis a row holds the mean over draws (for names of levels: the commonest); `draws=True`
-        gives a row a draw and unit, indexed by both. A vector variable becomes columns `name[0]`, `name[1]` …
+        gives a row a draw and unit, indexed by both, with a column `weight` if they have weights. A
+        vector variable becomes columns `name[0]`, `name[1]` …
         """
         if not self.has_draws:
             return self._frame(self.values_, self._index())
@@ -90,7 +119,8 @@ class Samples(Mapping[str, Tensor]):
             index = pd.MultiIndex.from_product(
                 [range(self.num_draws or 0), self._index()], names=["draw", "unit"]
             )
-            return self._frame({k: v.flatten(0, 1) for k, v in self.values_.items()}, index)
+            frame = self._frame({k: v.flatten(0, 1) for k, v in self.values_.items()}, index)
+            return frame if self.weights is None else frame.assign(weight=self.weights.flatten().numpy())
         return self._frame(
             {k: self._centre(k, v) for k, v in self.values_.items()}, self._index(), averaged=True
         )
@@ -101,8 +131,9 @@ class Samples(Mapping[str, Tensor]):
     def _centre(self, name: str, value: Tensor) -> Tensor:
         variable = self.variables.get(name)
         if variable is not None and variable.column.levels is not None:
-            return torch.mode(value, 0).values
-        return value.double().mean(0)
+            votes = torch.stack([self._mean(value == code) for code in range(len(variable.column.levels))])
+            return votes.argmax(0)
+        return self._mean(value)
 
     def _frame(
         self, values: Mapping[str, Tensor], index: pd.Index, *, averaged: bool = False
@@ -141,6 +172,12 @@ class Samples(Mapping[str, Tensor]):
     def _dataset(self) -> Any:
         import xarray
 
+        if self.weights is not None:
+            raise DataError(
+                "weighted draws can't go to ArviZ",
+                why="it takes all draws for equally likely",
+                fix="ask with num_samples=1000, which gives draws that are",
+            )
         arrays = {}
         for name, value in self.values_.items():
             data = value.detach().cpu().numpy()
@@ -152,7 +189,8 @@ class Samples(Mapping[str, Tensor]):
         return xarray.Dataset(arrays, coords={"unit": np.asarray(labels)})
 
     def _title(self) -> str:
-        draws = f", {self.num_draws} draws each" if self.has_draws else ""
+        kind = "draws" if self.weights is None else "weighted draws"
+        draws = f", {self.num_draws} {kind} each" if self.has_draws else ""
         return f"{self.num_units:,} units{draws}"
 
     def __repr__(self) -> str:
@@ -164,7 +202,9 @@ class Samples(Mapping[str, Tensor]):
     def _preview(self) -> pd.DataFrame:
         first = {k: (v[:, :5] if self.has_draws else v[:5]) for k, v in self.values_.items()}
         index = None if self.index is None else self.index[:5]
-        return Samples(first, self.variables, draws=self.has_draws, index=index).to_pandas()
+        shown = Samples(first, self.variables, draws=self.has_draws, index=index)
+        shown.weights = None if self.weights is None else self.weights[:, :5]
+        return shown.to_pandas()
 
 
 class Noise(Samples):
@@ -172,8 +212,9 @@ class Noise(Samples):
 
     Attributes:
         factual: the evidence world's values (with what was computed or inferred on the way).
-        diagnostics: how far the abduction can be trusted (`method`, and for sampling engines `ess`,
-            `log_weights`).
+        weights: of the draws, `(draws, units)`, if they are not equally likely.
+        diagnostics: how far the abduction can be trusted: the `method`; for importance sampling `ess`
+            (effective sample size) and `pareto_k` of every unit; for MCMC `r_hat`.
     """
 
     group = "exogenous"
@@ -215,6 +256,7 @@ class Counterfactual(Samples):
             only.values_ if single else {}, only.variables, draws=only.has_draws, index=only.index
         )
         self.worlds = dict(worlds)
+        self.weights = only.weights
         self.factual, self.noise, self.natural = factual, noise, dict(natural)
         self.diagnostics = noise.diagnostics
 
@@ -226,6 +268,16 @@ class Counterfactual(Samples):
                 fix=f'use .worlds["{next(iter(self.worlds))}"]["{name}"]',
             )
         return super().__getitem__(name)
+
+    def mean(self, what: str | Callable[[Any], Tensor]) -> Tensor:
+        """As `Samples.mean`; with several worlds a function gets them all, by name.
+
+        `cf.mean(lambda w: w["treated"]["y"] - w["control"]["y"])`
+        """
+        if isinstance(what, str) or len(self.worlds) == 1:
+            return super().mean(what)
+        value = torch.as_tensor(what(self.worlds))
+        return self._mean(value) if self.factual.has_draws else value.double()
 
     @property
     def num_units(self) -> int:

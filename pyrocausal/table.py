@@ -13,6 +13,7 @@ import pandas as pd
 from torch import Tensor
 
 from pyrocausal.errors import DataError, did_you_mean
+from pyrocausal.missing import fill
 from pyrocausal.samples import Samples
 from pyrocausal.variables import Variable, check_names, table_column
 
@@ -22,13 +23,26 @@ _listed: set[tuple[str, ...]] = set()
 
 @dataclass(frozen=True)
 class Table:
-    """Values `(units, *event)` by variable, in the program's order, and the units' labels."""
+    """Values `(units, *event)` by variable, in the program's order, and the units' labels.
+
+    Where cells may be missing, `missing` has, for each variable that lacks some, which: `(units,)`, or
+    `(units, *event)` if vectors are missing in part. What `values` holds there only fills the place; a
+    variable without a single value is in `missing` alone.
+    """
 
     values: dict[str, Tensor]
     index: pd.Index | None
+    missing: dict[str, Tensor]
 
 
-def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iterable[str] = ()) -> Table:
+def read(
+    data: Any,
+    variables: Mapping[str, Variable],
+    *,
+    where: str,
+    need: Iterable[str] = (),
+    missing: str = "error",
+) -> Table:
     """The variables' values in `data`.
 
     Args:
@@ -36,7 +50,12 @@ def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iter
             unit), or a mapping of variable to tensor, array or, for one unit, a single value (an unknown name
             is an error).
         need: variables that must be there.
+        missing: "error", or "abduct" where cells may be missing (NaN, None, NA).
     """
+    if missing not in ("error", "abduct"):
+        raise DataError(
+            f"missing={missing!r}", fix='pass missing="abduct" to infer NaN cells, or leave it out'
+        )
     if isinstance(data, pd.DataFrame) and data.columns.has_duplicates:
         twice = data.columns[data.columns.duplicated()][0]
         raise DataError(f"{where}: the column '{twice}' is there twice", fix="drop or rename one")
@@ -49,13 +68,19 @@ def read(data: Any, variables: Mapping[str, Variable], *, where: str, need: Iter
         )
     found = {name: table_column(data, name, v.shape) for name, v in variables.items()}
     _check_presence(data, found, variables, where, tuple(need))
+    gaps: dict[str, Tensor] = {}
+    if missing == "abduct":
+        for name, column in found.items():
+            if column is not None and not (variables[name].computed or variables[name].optional):
+                found[name], lacks = fill(column, variables[name])
+                gaps |= {} if lacks is None else {name: lacks}
     values = {n: _encode(variables[n], column, where) for n, column in found.items() if column is not None}
     if not values:
         raise DataError(
             f"{where}: no variable of the program is in the data", fix="name columns as the sites are"
         )
     _check_lengths(values, where)
-    return Table(values, _index(data))
+    return Table(values, index_of(data), gaps)
 
 
 def whole(value: Any, name: str, *, least: int) -> int:
@@ -111,7 +136,8 @@ def _check_lengths(values: Mapping[str, Tensor], where: str) -> None:
         raise DataError(f"{where}: the data has no rows", fix="pass at least one unit")
 
 
-def _index(data: Any) -> pd.Index | None:
+def index_of(data: Any) -> pd.Index | None:
+    """The units' labels, if the data has any."""
     if isinstance(data, pd.DataFrame):
         return data.index
     return data.index if isinstance(data, Samples) else None

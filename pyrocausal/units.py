@@ -32,9 +32,13 @@ class Program(nn.Module):
     A `PyroModule` keeps its own parameters. A plain function may use `pyro.param` (the values live here, not
     in Pyro's global store, so two SCMs never share them) and modules that it reaches by closure or global
     name.
+
+    Args:
+        program: the function or module.
+        arguments: how many it takes: none, or for a guide one, the evidence.
     """
 
-    def __init__(self, program: Callable[[], Any]):
+    def __init__(self, program: Callable[..., Any], *, arguments: int = 0):
         super().__init__()
         if isinstance(program, type) or not callable(program):
             raise ProgramError(
@@ -44,7 +48,7 @@ class Program(nn.Module):
                 if isinstance(program, type)
                 else "pass a callable",
             )
-        _refuse_arguments(program)
+        _check_arguments(program, arguments)
         self.module = program if isinstance(program, nn.Module) else None
         self.function = None if isinstance(program, nn.Module) else program
         self.reached = nn.ModuleDict({} if self.module is not None else _reached_modules(program))
@@ -65,13 +69,13 @@ class Program(nn.Module):
         """Where the parameters are: units are computed there."""
         return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
 
-    def forward(self) -> Any:
+    def forward(self, *arguments: Any) -> Any:
         if self.module is None:
             assert self.function is not None
-            return self.function()
+            return self.function(*arguments)
         # Calling .forward directly keeps PyroModule from sending a message for every parameter of every layer
         # on each attribute access; only PyroSample attributes need that context, for their site names.
-        return self.module() if self._enter_context else self.module.forward()
+        return self.module(*arguments) if self._enter_context else self.module.forward(*arguments)
 
     @contextlib.contextmanager
     def running(self, *handlers: Messenger, validate: bool = False) -> Iterator[None]:
@@ -182,11 +186,17 @@ def _stack_column(column: list[Any]) -> Any:
     return torch.stack([blank.to(present[0]) if value is None else value for value in column])
 
 
-def _refuse_arguments(program: Callable[..., Any]) -> None:
+def _check_arguments(program: Callable[..., Any], count: int) -> None:
     call = program.forward if isinstance(program, nn.Module) else program
     try:
-        inspect.signature(call).bind()
+        inspect.signature(call).bind(*[None] * count)
     except TypeError as error:
+        if count:
+            raise ProgramError(
+                f"the guide can't be called with the evidence alone: {error}",
+                why="a guide is about one unit and gets a mapping of variable to value",
+                fix='write def guide(evidence): …, and read evidence["x"] in it',
+            ) from None
         raise ProgramError(
             f"the program can't be called without arguments: {error}",
             why="an SCM program is about one unit, whose values are all pyro.sample sites",

@@ -16,8 +16,8 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.subsample_messenger import _Subsample
 from torch import Tensor
 
-from pyrocausal.errors import ProgramError
-from pyrocausal.exogenous import exogenous
+from pyrocausal.errors import EvidenceError, ProgramError
+from pyrocausal.exogenous import Exogenous, exogenous
 from pyrocausal.intervene import Intervention
 from pyrocausal.units import Program, over_units
 
@@ -39,7 +39,9 @@ class World(Messenger):
 
     Args:
         evidence: values of observed variables, one unit's.
-        noise: noise of the variables that are not observed.
+        missing: for variables that not every unit has in its evidence, whether this one lacks it: a truth
+            value, or one for each number of a vector.
+        noise: noise of the variables that are not observed, or not for every unit.
         draws: uniforms for abduction at sites whose noise is not a function of the value.
         given: per-unit inputs of actions.
         intervention: the actions.
@@ -57,10 +59,12 @@ class World(Messenger):
         *,
         pull: bool,
         score: frozenset[str],
+        missing: Mapping[str, Tensor] | None = None,
     ):
         super().__init__()
         self.evidence, self.noise, self.draws, self.given = evidence, noise, draws, given
         self.intervention, self.pull, self.score = intervention, pull, score
+        self.missing = missing or {}
         self.seen = Pass({}, {}, {}, {}, {})
 
     def _pyro_sample(self, msg: Any) -> None:
@@ -93,15 +97,45 @@ class World(Messenger):
         return value
 
     def _observe(self, name: str, fn: Any, infer: Mapping[str, Any]) -> Tensor:
-        value = self.evidence[name]
-        if self.pull:
-            mechanism = exogenous(fn, infer.get("noise"))
-            self.seen.noise[name] = mechanism.pull(value, self.draws.get(name))
+        value, missing = self.evidence[name], self.missing.get(name)
+        mechanism = exogenous(fn, infer.get("noise")) if self.pull or missing is not None else None
+        if mechanism is not None and missing is not None:
+            value = torch.where(missing, mechanism.push(self.noise[name]), value)
+        if self.pull and mechanism is not None:
+            self.seen.noise[name] = self._pull(name, mechanism, value)
             if mechanism.law.kind == "none":  # a constant: the evidence is checked against it, not scored
                 self.seen.computed[name] = mechanism.push(self.seen.noise[name])
         if name in self.score:
-            self.seen.log_prob[name] = fn.log_prob(value).sum()
+            self.seen.log_prob[name] = _log_prob(name, fn, value, missing)
         return value
+
+    def _pull(self, name: str, mechanism: Exogenous, value: Tensor) -> Tensor:
+        """The noise behind a value; a missing value keeps the noise that it was pushed from."""
+        u, missing = mechanism.pull(value, self.draws.get(name)), self.missing.get(name)
+        if missing is None:
+            return u
+        # A number of noise belongs to a number of the value, unless one value has several (a Gumbel race).
+        spread = missing.reshape(missing.shape + (1,) * (u.dim() - value.dim())) if missing.dim() else missing
+        return torch.where(spread, self.noise[name], u)
+
+
+def _log_prob(name: str, fn: Any, value: Tensor, missing: Tensor | None) -> Tensor:
+    """log p of what is observed of a value."""
+    if missing is None:
+        return fn.log_prob(value).sum()
+    if missing.dim() == 0:
+        score = fn.log_prob(value).sum()
+        return torch.where(missing, torch.zeros_like(score), score)
+    while isinstance(fn, torch.distributions.Independent):
+        fn = fn.base_dist
+    if fn.event_shape:
+        raise EvidenceError(
+            f"some numbers of '{name}' are missing and others are not",
+            why=f"{type(fn).__name__} gives them one joint density",
+            fix="leave out the whole vector of such rows, or write the numbers as variables of their own",
+        )
+    score = fn.log_prob(value)
+    return torch.where(missing, torch.zeros_like(score), score).sum()
 
 
 def action_noise(name: str) -> str:
@@ -120,6 +154,7 @@ def run(
     intervention: Intervention | None = None,
     pull: bool = False,
     score: frozenset[str] = frozenset(),
+    missing: Mapping[str, Tensor] | None = None,
     vectorised: bool = True,
 ) -> Pass:
     """Run a program about one unit for `units` units; every input tensor has units first."""
@@ -134,6 +169,7 @@ def run(
             actions,
             pull=pull,
             score=score,
+            missing=inputs["missing"],
         )
         with world:
             program()
@@ -149,6 +185,7 @@ def run(
         "noise": there(noise),
         "draws": there(draws),
         "given": there(given),
+        "missing": there(missing),
         "unit": torch.arange(units, device=device),  # to map over where there is no other input
     }
     with program.running():

@@ -274,6 +274,15 @@ class CausalGraph:
             cut_bidirected=self.cut_bidirected | (self.bidirected - confounded),
         )
 
+    def without_edges(self, edges: Iterable[Edge]) -> CausalGraph:
+        """The graph after an intervention that only some children see: these edges are cut.
+
+        >>> CausalGraph.from_string("t -> m -> y; t -> y").without_edges([("t", "y")])
+        CausalGraph.from_string('t -> m -> y; t -/> y')
+        """
+        cut = check.pairs_of(edges, "edges")
+        return self._with(edges=self.edges - set(cut), cut=self.cut | set(cut))
+
     def without_outgoing(self, *names: str) -> CausalGraph:
         r"""The graph without the edges out of ``names``: Pearl's :math:`G_{\underline X}`.
 

@@ -143,7 +143,7 @@ class Mechanism(nn.Module):
                 fix="give each variable a mechanism of its own",
             )
         dtype = self.dtype
-        parts = [_encoded(value, block, dtype) for value, block in zip(values, self.blocks, strict=True)]
+        parts = [encoded(value, block, dtype) for value, block in zip(values, self.blocks, strict=True)]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=dtype, device=self.calibrated.device)
 
     @property
@@ -247,7 +247,7 @@ def perceptron(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequent
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
 
-def _encoded(value: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
+def encoded(value: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
     if block.one_hot:
         return (value.long()[None] == torch.arange(block.size, device=value.device)).to(dtype)
     return value.reshape(-1).to(dtype)

@@ -1,0 +1,109 @@
+"""Importance sampling: draws of the unobserved from a proposal, weighted by the evidence and resampled.
+
+All draws of all units are one pass. The proposal is the guide where there is one, else the exogenous laws
+themselves; units that lack cells of their evidence, which a guide can't read, are proposed from the laws.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import EvidenceError
+from pyrocausal.variables import row_names
+from pyrocausal.world import Values
+
+from .problem import Draws, Problem
+from .weights import GOOD_K, effective_sample_size, pareto_k, resample
+
+logger = logging.getLogger("pyrocausal")
+
+PROPOSALS = 1000  # default draws a unit
+FEW = 50.0  # effective draws below which an answer is called unreliable
+
+
+def importance(problem: Problem, count: int | None) -> Draws:
+    """P(u | evidence) by importance resampling."""
+    draws = count or PROPOSALS
+    noise, log_weights = weighted(problem, draws)
+    return resampled(problem, noise, log_weights, "importance")
+
+
+def by_guide(problem: Problem, count: int | None) -> Draws:
+    """Draws from the guide as they are; the weights that they would get are only looked at."""
+    draws = count or PROPOSALS
+    if problem.lacking.any():
+        raise EvidenceError(
+            f"the guide can't read the evidence of {row_names(problem.lacking)}, which lacks cells",
+            fix='use method="importance" (or "auto")',
+        )
+    noise, log_weights = _from_guide(problem, draws)
+    return Draws(noise, draws, None, {"method": "guide", **diagnose(log_weights)})
+
+
+def weighted(problem: Problem, draws: int) -> tuple[Values, Tensor]:
+    """Noise of the unobserved from the proposal, and its log weights `(draws, units)`."""
+    if problem.guide is None:
+        noise = problem.prior(draws)
+        return noise, problem.log_likelihood(noise, draws).reshape(draws, -1)
+    guided, log_weights = _from_guide(problem, draws)
+    lacking = problem.lacking
+    if not lacking.any():
+        return guided, log_weights
+    plain = problem.prior(draws)
+    noise = {name: _either(lacking.repeat(draws), plain[name], u) for name, u in guided.items()}
+    at_plain = problem.log_likelihood(noise, draws).reshape(draws, -1)
+    return noise, torch.where(lacking, at_plain, log_weights)
+
+
+def _from_guide(problem: Problem, draws: int) -> tuple[Values, Tensor]:
+    proposal = problem.propose(draws)
+    noise, log_joint = problem.given_values(proposal.values, draws)
+    return noise, (log_joint - proposal.log_prob).reshape(draws, -1)
+
+
+def resampled(problem: Problem, noise: Values, log_weights: Tensor, method: str) -> Draws:
+    """Equally weighted draws; a proposal that missed a unit is an error, a poor one a warning."""
+    draws, units = log_weights.shape
+    impossible = ~torch.isfinite(log_weights).any(0)
+    if impossible.any():
+        raise EvidenceError(
+            f"no draw of the unobserved variables explains the evidence in {row_names(impossible)}",
+            fix="raise num_samples, or check the evidence",
+        )
+    found = diagnose(log_weights)
+    warn_if_poor(found, draws)
+    chosen = resample(log_weights, problem.generator)
+    flat = (chosen * units + torch.arange(units)).flatten()
+    return Draws({name: u[flat] for name, u in noise.items()}, draws, None, {"method": method, **found})
+
+
+def diagnose(log_weights: Tensor) -> dict[str, Tensor]:
+    """Effective sample size and Pareto k of every unit, beside the weights."""
+    return {
+        "ess": effective_sample_size(log_weights),
+        "pareto_k": pareto_k(log_weights),
+        "log_weights": log_weights,
+    }
+
+
+def poor(found: dict[str, Tensor], draws: int) -> Tensor:
+    """Units whose draws can't be relied on, `(units,)`."""
+    return (found["ess"] < max(FEW, 0.01 * draws)) | (found["pareto_k"] > GOOD_K)
+
+
+def warn_if_poor(found: dict[str, Tensor], draws: int) -> None:
+    bad = poor(found, draws)
+    if bad.any():
+        logger.warning(
+            "Importance sampling is unreliable for %d of %d units: effective sample size as low as %.1f of "
+            "%d draws, Pareto k up to %.2f (above %.1f the weights can't be trusted). Raise num_samples, use "
+            'method="nuts" or "svi", or observe more.',
+            int(bad.sum()), len(bad), float(found["ess"].min()), draws, float(found["pareto_k"].max()), GOOD_K,
+        )  # fmt: skip
+
+
+def _either(which: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    return torch.where(which.reshape(-1, *[1] * (one.dim() - 1)), one, other)

@@ -1,0 +1,278 @@
+"""What abduction is asked, whatever the engine: P(u | evidence) for a number of units.
+
+The engines only find the noise of what is *unobserved*: latent variables, and cells missing from the
+evidence. Everything observed is then pulled out given it, in one pass; their dependence is respected, because
+each draw of the unobserved has its own pull.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import EvidenceError
+from pyrocausal.exogenous import exogenous
+from pyrocausal.graph.discover import Structure
+from pyrocausal.guides import Guide, Proposal
+from pyrocausal.intervene import Hard, Intervention, Stochastic
+from pyrocausal.units import Program
+from pyrocausal.variables import Variable, row_names
+from pyrocausal.world import Pass, Values, run
+
+
+class Draws(NamedTuple):
+    """What an engine finds.
+
+    Attributes:
+        noise: of the unobserved variables, `(draws * units, *shape)`, draws outermost.
+        size: how many draws; None where one suffices and the answer has no axis of draws.
+        log_weights: `(draws, units)` if the draws are not equally likely.
+        diagnostics: how far they can be trusted.
+        settled: whether `noise` has the observed variables' too, so that none is left to be drawn.
+    """
+
+    noise: Values
+    size: int | None
+    log_weights: Tensor | None
+    diagnostics: dict[str, Any]
+    settled: bool = False
+
+
+@dataclass(frozen=True)
+class Problem:
+    """P(u | evidence).
+
+    Args:
+        evidence: values `(units, *event)` of observed variables, those of missing cells only filling a place.
+        missing: for variables that some units lack, which (see `World`).
+        given: per-unit inputs of the intervention's actions.
+        guide: an amortised guide for the latents, if there is one.
+        worlds: those that will be asked for, if that is known: enumeration tells noise apart by them.
+        generator: of all draws.
+    """
+
+    program: Program
+    structure: Structure
+    intervention: Intervention
+    evidence: Values
+    missing: Values
+    given: Values
+    guide: Guide | None
+    worlds: tuple[Intervention, ...]
+    generator: torch.Generator
+
+    @property
+    def units(self) -> int:
+        return len(next(iter(self.evidence.values())))
+
+    @property
+    def unobserved(self) -> dict[str, Variable]:
+        """The variables of which some units have no evidence, in the program's order."""
+        return {
+            name: v
+            for name, v in self.structure.variables.items()
+            if not (v.computed or v.optional or self.intervention.replaces(name))
+            and (name not in self.evidence or name in self.missing)
+        }
+
+    def prior(self, draws: int = 1, names: Any = None) -> Values:
+        """Noise of the unobserved (or of `names`) from its exogenous law, `(draws * units, *shape)`."""
+        chosen = self.unobserved if names is None else {n: self.structure.variables[n] for n in names}
+        return prior(chosen, draws * self.units, self.generator)
+
+    def log_likelihood(self, noise: Values, draws: int = 1) -> Tensor:
+        """log p(evidence | u) at noise of the unobserved, `(draws * units,)`, differentiable in it."""
+        return total(self._run(noise, draws, score=self._scored()), draws * self.units)
+
+    def explain(self, noise: Values, draws: int = 1) -> Pass:
+        """All noise, and all values, given noise of the unobserved: the evidence's is pulled out."""
+        varying = frozenset(n for n in self._scored() if self.structure.variables[n].support is None)
+        return self._run(noise, draws, pull=True, score=varying)
+
+    def given_values(self, values: Values, draws: int = 1) -> tuple[Values, Tensor]:
+        """The noise of the unobserved at values of some of them, and log p(evidence, values).
+
+        The others' noise is drawn from its law.
+        """
+        known = {**self._folded(self.evidence, draws), **values}
+        rest = {name: u for name, u in self.prior(draws).items() if name not in values}
+        seen = self._run(rest, draws, pull=True, score=self._scored() | set(values), evidence=known)
+        return {**rest, **{n: seen.noise[n] for n in values}}, total(seen, draws * self.units)
+
+    def propose(self, draws: int) -> Proposal:
+        """Values of the latents from the guide, for all draws of all units."""
+        assert self.guide is not None
+        seen = {**self.evidence, **self._enforced()}
+        return self.guide.propose(
+            self._folded(seen, draws), self.generator, known=seen, vectorised=self.structure.vectorised
+        )
+
+    @property
+    def lacking(self) -> Tensor:
+        """Units that lack some of their evidence, `(units,)`."""
+        found = torch.zeros(self.units, dtype=torch.bool)
+        for gaps in self.missing.values():
+            found |= gaps.reshape(self.units, -1).any(-1)
+        return found
+
+    def _enforced(self) -> Values:
+        """Values that actions give to variables, whatever else happens: a guide may read them."""
+        found: Values = {}
+        for key, name, action in ((f"{d}/{n}", n, a) for d, _, n, a in self.intervention.items()):
+            if isinstance(action, Hard):
+                found[name] = (
+                    self.given[key]
+                    if action.per_unit
+                    else action.value.expand(self.units, *action.value.shape)
+                )
+            else:
+                found.pop(name, None)
+        return found
+
+    def _scored(self) -> frozenset[str]:
+        return frozenset(n for n in self.evidence if not self.structure.variables[n].computed)
+
+    def _run(
+        self,
+        noise: Values,
+        draws: int,
+        *,
+        pull: bool = False,
+        score: frozenset[str],
+        evidence: Values | None = None,
+    ) -> Pass:
+        evidence = self._folded(self.evidence, draws) if evidence is None else evidence
+        rest = [n for n, v in self.structure.variables.items() if n not in noise and self._needs_noise(v)]
+        return run(
+            self.program,
+            units=draws * self.units,
+            evidence=evidence,
+            noise={**self.prior(draws, rest), **noise},
+            draws=self._uniforms(evidence, draws) if pull else {},
+            given=self._folded(self.given, draws),
+            missing=self._folded({n: m for n, m in self.missing.items() if n in evidence}, draws),
+            intervention=self.intervention,
+            pull=pull,
+            score=score,
+            vectorised=self.structure.vectorised,
+        )
+
+    def _needs_noise(self, v: Variable) -> bool:
+        """Whether the pass pushes this variable: its own mechanism runs, though nothing hangs on it."""
+        return v.name not in self.evidence or v.name in self.missing or self.intervention.replaces(v.name)
+
+    def _folded(self, values: Values, draws: int) -> Values:
+        if draws == 1:
+            return values
+        return {name: x.unsqueeze(0).expand(draws, *x.shape).flatten(0, 1) for name, x in values.items()}
+
+    def _uniforms(self, evidence: Values, draws: int) -> Values:
+        """The auxiliary draws for sites whose noise is not a function of value and parents."""
+        eps = torch.finfo(torch.get_default_dtype()).eps
+        found: Values = {}
+        for name in evidence:
+            drawn = self.intervention.drawn(name)
+            shape = self.structure.variables[name].draws if drawn is None else exogenous(drawn).draws
+            if shape is not None:
+                uniform = torch.rand(draws * self.units, *shape, generator=self.generator)
+                found[name] = uniform.clamp(eps / 4, 1 - eps)
+        return found
+
+
+def prior(variables: Mapping[str, Variable], units: int, generator: torch.Generator) -> Values:
+    """Noise of every variable from its exogenous law."""
+    dtype = torch.get_default_dtype()
+    return {v.name: v.law.sample(units, generator, dtype) for v in variables.values()}
+
+
+def total(seen: Pass, units: int) -> Tensor:
+    """The log-probability of all that was scored."""
+    if not seen.log_prob:
+        return torch.zeros(units)
+    return torch.stack(list(seen.log_prob.values())).sum(0)
+
+
+# ---- what evidence may be
+
+
+def check_presence(
+    structure: Structure, intervention: Intervention, evidence: Values, missing: Values
+) -> None:
+    """Only latents, and what is missing by the user's word, may be without evidence."""
+    for name, v in structure.variables.items():
+        if name in evidence and name in intervention.chains and not intervention.replaces(name):
+            _shifted(name)
+        if name in evidence or v.computed or v.optional or intervention.replaces(name):
+            continue
+        if name in intervention.chains:
+            _shifted(name)
+        if name not in structure.graph.latent and name not in missing:
+            raise EvidenceError(
+                f"the evidence has no '{name}'",
+                why="a variable without evidence is not silently taken for latent",
+                fix=f'give its values, or declare it: SCM(program, latent=["{name}"]); '
+                'cells that are NaN are inferred with missing="abduct"',
+            )
+
+
+def _shifted(name: str) -> None:
+    raise EvidenceError(
+        f"'{name}' is acted on by a function of its natural value in this submodel",
+        why="the natural value, and so its noise, can't be known from the value enforced",
+        fix="abduct in the model without that action, and predict in this one",
+    )
+
+
+def check_explained(problem: Problem, seen: Pass) -> None:
+    """The evidence must be possible, and agree with what is computed or set."""
+    evidence, intervention, units = problem.evidence, problem.intervention, problem.units
+    certain = not problem.unobserved
+    for name, value in seen.computed.items():
+        if name in evidence and not intervention.replaces(name) and certain:
+            _consistent(name, value, evidence[name], units, f"'{name}' is computed from its parents")
+    for name, chain in intervention.chains.items():
+        if name in evidence and not isinstance(chain[-1][1], Stochastic):
+            _consistent(name, seen.values[name], evidence[name], units, f"'{name}' was set by do")
+    for name, logp in seen.log_prob.items():
+        bad = ~torch.isfinite(logp) & ~_blank(evidence[name]).repeat(len(logp) // units)
+        if bad.any() and certain:
+            _impossible(name, bad[:units], problem.structure)
+    for name, u in seen.noise.items():
+        bad = ~torch.isfinite(u).reshape(len(u), -1).all(-1)
+        if name in evidence:
+            bad &= ~_blank(evidence[name]).repeat(len(u) // units)
+        if bad.any():
+            _impossible(name, bad[:units] if bad[:units].any() else bad, problem.structure)
+
+
+def _blank(x: Tensor) -> Tensor:
+    if not x.is_floating_point():
+        return torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    return torch.isnan(x).reshape(len(x), -1).any(-1)
+
+
+def _impossible(name: str, bad: Tensor, structure: Structure) -> None:
+    parents = ", ".join(f"'{p}'" for p in sorted(structure.graph.parents(name))) or "no parents"
+    raise EvidenceError(
+        f"the evidence on '{name}' has probability zero, or its distribution is invalid, in {row_names(bad)}",
+        why=f"no noise gives that value with these values of its parents ({parents})",
+        fix="check the values, or the distribution that the program gives the variable there",
+    )
+
+
+def _consistent(name: str, value: Tensor, evidence: Tensor, units: int, why: str) -> None:
+    gap = (value[:units].double() - evidence.double()).abs().reshape(units, -1)
+    scale = evidence.double().abs().reshape(units, -1).amax().clamp_min(1.0)
+    bad = (gap > 1e-4 * scale).any(-1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise EvidenceError(
+            f"the evidence on '{name}' contradicts the model in {row_names(bad)}",
+            why=f"{why}, which gives {value[row].flatten()[0].item():g} "
+            f"and not {evidence[row].flatten()[0].item():g}",
+            fix="leave it out of the evidence, or correct it",
+        )

@@ -1,0 +1,67 @@
+"""Importance weights: how much they can be trusted, and draws with equal weights from them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+GOOD_K = 0.7  # above this Pareto shape the weights' mean can't be trusted (Vehtari et al. 2024)
+
+
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    """1 / Σ w², for weights that sum to 1: how many equally weighted draws they are worth, `(units,)`.
+
+    >>> effective_sample_size(torch.zeros(100, 1))
+    tensor([100.0000], dtype=torch.float64)
+    """
+    return 1.0 / torch.softmax(log_weights.double(), 0).square().sum(0)
+
+
+def pareto_k(log_weights: Tensor) -> Tensor:
+    """The shape k of a generalised Pareto law fitted to the largest weights of every unit, `(units,)`.
+
+    Below 0.5 their variance is finite and averages converge fast, above 0.7 they are not to be trusted
+    (Vehtari, Simpson, Gelman, Yao and Gabry 2024, "Pareto smoothed importance sampling", JMLR 25). Equal
+    weights have k = -inf.
+
+    Args:
+        log_weights: `(draws, units)`.
+    """
+    draws = len(log_weights)
+    tail = int(min(0.2 * draws, 3 * draws**0.5))
+    if tail < 5:
+        return log_weights.new_full(log_weights.shape[1:], torch.nan, dtype=torch.double)
+    ordered = log_weights.double().sort(0).values
+    ordered = torch.exp(ordered - ordered[-1])
+    excess = ordered[-tail:] - ordered[-tail - 1]
+    k = _pareto_shape(excess.clamp_min(torch.finfo(torch.double).tiny))
+    return torch.where(excess[-1] > 1e-12, k, -torch.inf)
+
+
+def _pareto_shape(x: Tensor) -> Tensor:
+    """Zhang and Stephens (2009), with the weak prior of Vehtari et al.; `x` is `(n, units)`, ascending."""
+    n = len(x)
+    grid = 30 + int(n**0.5)
+    quartile = x[int(n / 4 + 0.5) - 1]
+    place = torch.arange(1, grid + 1, dtype=x.dtype, device=x.device)[:, None]
+    b = (1 - (grid / (place - 0.5)).sqrt()) / (3 * quartile) + 1 / x[-1]
+    k = torch.log1p(-b[:, None] * x).mean(1)
+    profile = n * ((-b / k).log() - k - 1)
+    b = (torch.softmax(profile, 0) * b).sum(0)
+    k = torch.log1p(-b * x).mean(0)
+    return (n * k + 10 * 0.5) / (n + 10)
+
+
+def resample(log_weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Indices `(draws, units)` of equally weighted draws: systematic resampling in each unit.
+
+    One uniform a unit, evenly spaced positions: of all resamplings, among those that add the least noise.
+    """
+    draws, units = log_weights.shape
+    weights = torch.softmax(log_weights.double(), 0)
+    start = torch.rand(units, 1, generator=generator, dtype=weights.dtype)
+    positions = ((start + torch.arange(draws, dtype=weights.dtype)) / draws).to(weights.device)
+    cumulative = weights.T.cumsum(-1)
+    chosen = torch.searchsorted(cumulative.contiguous(), positions.contiguous())
+    # in float arithmetic the total may fall short of the last position: then the last draw that counts
+    return chosen.clamp(max=draws - 1).T

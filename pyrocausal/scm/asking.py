@@ -1,0 +1,223 @@
+"""The three rungs as calls: sample, abduct, predict, counterfactual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyrocausal.abduct import Problem, abduct, check_presence, prior
+from pyrocausal.counterfactual import Worlds
+from pyrocausal.errors import EvidenceError, InterventionError
+from pyrocausal.intervene import Intervention, Natural
+from pyrocausal.samples import Counterfactual, Noise, Samples
+from pyrocausal.scm.base import Base, generator_of
+from pyrocausal.table import Table, index_of, read, whole
+from pyrocausal.variables import check_names
+from pyrocausal.world import action_noise
+
+
+class Asking(Base):
+    """Questions on the three rungs."""
+
+    # ---- rung 1: seeing
+
+    @torch.no_grad()
+    def sample(self, n: int = 1, *, seed: int | None = None) -> Samples:
+        """`n` units drawn from the model (of a submodel: from the interventional distribution)."""
+        n = whole(n, "the number of units n", least=1)
+        generator = generator_of(seed)
+        noise = prior(self.variables, n, generator)
+        worlds = self._worlds(noise, n, 1, generator)
+        return Samples(worlds.run(self._intervention).values, self.variables)
+
+    # ---- rung 3: imagining
+
+    @torch.no_grad()
+    def abduct(
+        self,
+        evidence: Any,
+        *,
+        method: str = "auto",
+        num_samples: int | None = None,
+        missing: str = "error",
+        seed: int | None = None,
+    ) -> Noise:
+        """Step 1: the exogenous noise given evidence, P(u | evidence).
+
+        Args:
+            evidence: a DataFrame, mapping or Series with every variable that is not latent.
+            method: how the noise of what is not observed is found; the rest is pulled out exactly given it.
+
+                - "exact": everything is observed (of a discrete variable's noise it is one draw from its
+                  posterior);
+                - "enumerate": all that is not observed is discrete: exact, as weighted draws;
+                - "importance": draws from the guide, or else from the prior, are weighted and resampled;
+                - "guide": draws from the guide as they are;
+                - "svi": a Gaussian is fitted to each unit's posterior, and its draws weighted and resampled;
+                - "nuts": Markov chains, one batch for all units;
+                - "auto": the cheapest of these that is right; `diagnostics["method"]` says which it was.
+            num_samples: draws per unit, as a leading axis; default: no axis for "exact", 1000 for the others
+                (for "enumerate", as many weighted ones as there are).
+            missing: "error", or "abduct": cells that are NaN are inferred, each for its own unit.
+            seed: for the draws.
+
+        Raises:
+            EvidenceError: a variable is missing, the evidence is impossible or contradicts the model, or the
+                engine can't do it.
+        """
+        problem = self._problem(read(evidence, self.variables, where="evidence", missing=missing), seed)
+        return self._abduct(problem, evidence, method, num_samples)
+
+    @torch.no_grad()
+    def predict(self, noise: Noise, *, seed: int | None = None) -> Samples:
+        """Step 3: the values of these units in this (sub)model, from their noise."""
+        if not isinstance(noise, Noise):
+            raise EvidenceError(f"predict takes the Noise that abduct gives, not {type(noise).__name__}")
+        actions = [action_noise(name) for name in self.variables]
+        check_names(noise, [*self.variables, *actions], where="noise")
+        lacking = [v.name for v in self.variables.values() if not v.computed and v.name not in noise]
+        if lacking:
+            raise EvidenceError(f"the noise of '{lacking[0]}' is missing", fix="pass all that abduct gave")
+        return self._predict_worlds(noise, {"": self._intervention}, seed)[0][""]
+
+    @torch.no_grad()
+    def counterfactual(
+        self,
+        evidence: Any,
+        *,
+        do: Mapping[str, Any],
+        method: str = "auto",
+        num_samples: int | None = None,
+        missing: str = "error",
+        seed: int | None = None,
+    ) -> Counterfactual:
+        """Abduction, action and prediction in one: what the same units would have been.
+
+        Args:
+            evidence: see `abduct`.
+            do: actions, `{"quit": 1}`; or several named worlds, `{"quit": {"quit": 1}, "stay": {"quit": 0}}`.
+            method, missing, seed: see `abduct`.
+            num_samples: draws per unit, as a leading axis. Default: none where the answer is exact; 100 where
+                it depends on noise that evidence does not determine (discrete descendants of an action); 1000
+                with latents. For "enumerate" the draws are all that these worlds can tell apart, weighted.
+        """
+        worlds = _named_worlds(do)
+        submodels = {name: self.do(actions) if actions else self for name, actions in worlds.items()}
+        table = read(evidence, self.variables, where="evidence", missing=missing)
+        problem = self._problem(table, seed, tuple(m._intervention for m in submodels.values()))
+        if (
+            num_samples is None
+            and method in ("auto", "exact")
+            and self._ambiguous(problem, submodels.values())
+        ):
+            num_samples = 100
+        noise = self._abduct(problem, evidence, method, num_samples)
+        assert noise.factual is not None
+        found, natural = self._predict_worlds(
+            noise, {k: m._intervention for k, m in submodels.items()}, seed, factual=noise.factual
+        )
+        return Counterfactual(found, factual=noise.factual, noise=noise, natural=natural)
+
+    def _problem(self, table: Table, seed: int | None, worlds: tuple[Intervention, ...] = ()) -> Problem:
+        """What is asked of abduction, checked."""
+        if any(isinstance(action, Natural) for _, _, _, action in self._intervention.items()):
+            raise EvidenceError(
+                "evidence in a submodel with natural(…) or edge(…) is not supported",
+                why="its value depends on a second world, whose noise is what is asked for",
+                fix="abduct in the model without it, and predict in this one",
+            )
+        check_presence(self._model.structure, self._intervention, table.values, table.missing)
+        generator = generator_of(seed)
+        units = len(next(iter(table.values.values())))
+        given = self._worlds({}, units, 1, generator).given(self._intervention)
+        return Problem(
+            self._model.program,
+            self._model.structure,
+            self._intervention,
+            table.values,
+            missing={name: gaps for name, gaps in table.missing.items() if name in table.values},
+            given=given,
+            guide=self._model.guide,
+            worlds=worlds,
+            generator=generator,
+        )
+
+    def _abduct(self, problem: Problem, evidence: Any, method: str, num_samples: int | None) -> Noise:
+        if num_samples is not None:
+            num_samples = whole(num_samples, "the number of draws num_samples", least=1)
+        noise = abduct(problem, method=method, num_samples=num_samples)
+        noise.index = index_of(evidence)
+        if noise.factual is not None:
+            noise.factual.index = noise.index
+        return noise
+
+    def _worlds(
+        self,
+        noise: Mapping[str, Tensor],
+        units: int,
+        copies: int,
+        generator: torch.Generator,
+        factual: Mapping[str, Tensor] | None = None,
+    ) -> Worlds:
+        return Worlds(
+            self._model.program,
+            self._model.structure,
+            dict(noise),
+            units=units,
+            copies=copies,
+            generator=generator,
+            factual=dict(factual or {}),
+            base=self._intervention,
+        )
+
+    def _predict_worlds(
+        self,
+        noise: Noise,
+        worlds: Mapping[str, Intervention],
+        seed: int | None,
+        factual: Samples | None = None,
+    ) -> tuple[dict[str, Samples], dict[str, Samples]]:
+        draws, units = noise.num_draws, noise.num_units
+
+        def flat(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {k: x.flatten(0, 1) if noise.has_draws else x for k, x in values.items()}
+
+        store = self._worlds(
+            flat(noise), units, draws or 1, generator_of(seed, stream=1), flat(factual or {})
+        )
+
+        def shaped(values: Mapping[str, Tensor]) -> Samples:
+            if draws is not None:
+                values = {k: x.reshape(draws, units, *x.shape[1:]) for k, x in values.items()}
+            samples = Samples(values, self.variables, draws=draws is not None, index=noise.index)
+            samples.weights = noise.weights
+            return samples
+
+        passes = {name: store.run(intervention) for name, intervention in worlds.items()}
+        natural = {
+            name: shaped({k: seen.natural[k] for k in worlds[name].names}) for name, seen in passes.items()
+        }
+        return {name: shaped(seen.values) for name, seen in passes.items()}, natural
+
+    def _ambiguous(self, problem: Problem, submodels: Iterable[Base]) -> bool:
+        """Whether some world's values depend on noise that exact evidence does not determine."""
+        if problem.unobserved:
+            return False
+        random = {v.name for v in self.variables.values() if v.draws is not None}
+        moved: set[str] = set()
+        for submodel in submodels:
+            for name in submodel._intervention.names:
+                moved |= set(submodel.graph.descendants(name))
+            moved -= {n for n in submodel._intervention.names if submodel._intervention.replaces(n)}
+        return bool(random & moved)
+
+
+def _named_worlds(do: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    if not isinstance(do, Mapping) or not do:
+        raise InterventionError(f"do={do!r} names no action", fix='write do={"x": 1}')
+    if all(isinstance(value, Mapping) for value in do.values()):
+        return dict(do)
+    return {"do": do}

@@ -1,0 +1,199 @@
+"""What an SCM is: program, graph, variables; and `do`, which gives a submodel that shares them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from pyrocausal.errors import InterventionError
+from pyrocausal.fit import History
+from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.intervene import Earlier, Edge, Hard, Intervention, Policy, Shift, along, parse_actions
+from pyrocausal.mechanisms.base import Mechanism
+from pyrocausal.model import Model, as_graph
+from pyrocausal.program_from_graph import GraphProgram
+from pyrocausal.samples import Samples
+from pyrocausal.table import whole
+from pyrocausal.variables import Variable
+
+logger = logging.getLogger("pyrocausal")
+
+FAR = 5.0  # standard deviations from the training mean at which an action is called far
+
+
+class Base:
+    """What an SCM is made of, and its submodels."""
+
+    def __init__(
+        self,
+        program: Callable[[], Any],
+        *,
+        graph: Any = None,
+        latent: Iterable[str] = (),
+        guide: Callable[..., Any] | None = None,
+        seed: int = 0,
+    ):
+        names = (latent,) if isinstance(latent, str) else tuple(latent)
+        self._model = Model(program, graph, names, guide, seed)
+        self._intervention = Intervention()
+        self._graph: CausalGraph | None = None
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: Any,
+        *,
+        mechanisms: Mapping[str, Mechanism] | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """An SCM without a program: a graph, and for every variable a mechanism chosen by its column's type.
+
+        Numbers get `m.Continuous()`, 0 and 1 `m.Bernoulli()`, names and two other values
+        `m.Categorical(levels)`; `mechanisms` overrides by name. The choice is made when `fit` sees the data.
+
+        >>> import pandas as pd, torch, pyrocausal as pc
+        >>> x = torch.randn(300, generator=torch.Generator().manual_seed(0))
+        >>> data = pd.DataFrame({"x": x, "y": 2 * x + 1})
+        >>> scm = pc.SCM.from_graph("x -> y").fit(data, epochs=1, progress=False)
+        >>> scm.variables["y"].kind
+        'continuous'
+        """
+        return cls(GraphProgram(as_graph(graph), dict(mechanisms or {})), seed=seed)
+
+    # ---- what it is
+
+    @property
+    def graph(self) -> CausalGraph:
+        """The causal graph; that of a submodel is mutilated."""
+        return self._graph if self._graph is not None else self._model.graph
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """Every variable of the program, in its order."""
+        return self._model.structure.variables
+
+    @property
+    def mechanisms(self) -> dict[str, Mechanism]:
+        """The toolkit's mechanisms in the program, by their attribute name."""
+        found = self._model.program.named_modules()
+        return {name.split(".", 1)[-1]: m for name, m in found if isinstance(m, Mechanism)}
+
+    @property
+    def history(self) -> History | None:
+        """The training curves of the last `fit`."""
+        return self._model.history
+
+    @property
+    def module(self) -> nn.Module:
+        """All parameters and buffers, as one torch module."""
+        return self._model.program
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self._model.program.parameters()
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move parameters and buffers; answers come back on that device."""
+        self._model.program.to(device)
+        return self
+
+    # ---- rung 2: doing
+
+    def do(self, actions: Mapping[str, Any] | None = None, /, **kw: Any) -> Self:
+        """The submodel M_x: the same parameters, with actions on some variables, and the mutilated graph.
+
+        An action is a number or level, a tensor (of one unit's shape, or one value per unit), a function of
+        the natural value, `pc.policy(function of earlier variables)`, a distribution, `pc.natural(...)`, or
+        `pc.edge({child: action})`, which only some children see. A later `do` acts on the submodel:
+        `do(x=1).do(x=lambda v: v + 1)` sets x to 2.
+        """
+        layer = parse_actions(actions, kw, self.variables)
+        if not layer:
+            raise InterventionError("do() without an action", fix="write do(x=1)")
+        edges = {name: action for name, action in layer.items() if isinstance(action, Edge)}
+        nodes = {name: action for name, action in layer.items() if name not in edges}
+        submodel = self._after(nodes) if nodes else self
+        return submodel._along(edges) if edges else submodel
+
+    def _after(self, layer: Mapping[str, Any]) -> Self:
+        self._warn_far(layer)
+        return self._submodel(self._intervention.then(layer), self._mutilated(layer))
+
+    def _along(self, edges: Mapping[str, Edge]) -> Self:
+        """The submodel in which some children see other values than their parents take."""
+        intervention = self._intervention
+        for layer in along(edges, self.graph, self.variables):
+            intervention = intervention.then(layer)
+        cut = [(name, child) for name, action in edges.items() for child in action.by_child]
+        return self._submodel(intervention, self.graph.without_edges(cut))
+
+    def _submodel(self, intervention: Intervention, graph: CausalGraph) -> Self:
+        submodel = type(self).__new__(type(self))
+        submodel._model, submodel._intervention, submodel._graph = self._model, intervention, graph
+        return submodel
+
+    def __repr__(self) -> str:
+        done = f" under do({', '.join(self._intervention.names)})" if self._intervention.names else ""
+        return f"SCM{done}: {self.graph.to_string()}"
+
+    def _repr_html_(self) -> str:
+        return self.graph._repr_html_()
+
+    # ---- inside
+
+    def sample(self, n: int = 1, *, seed: int | None = None) -> Samples:
+        raise NotImplementedError
+
+    def _needed(self) -> list[str]:
+        latent = self._model.graph.latent
+        return [
+            v.name
+            for v in self.variables.values()
+            if not v.computed and v.name not in latent and not self._intervention.replaces(v.name)
+        ]
+
+    def _mutilated(self, layer: Mapping[str, Any]) -> CausalGraph:
+        parents = {}
+        for name, action in layer.items():
+            if isinstance(action, Shift):
+                parents[name] = tuple(self.graph.parents(name))
+            elif isinstance(action, Policy):
+                parents[name] = self._reads(name, action)
+        return self.graph.do(*layer, parents=parents)
+
+    def _reads(self, name: str, action: Policy) -> tuple[str, ...]:
+        """The variables that a policy reads, by showing it one unit."""
+        values = self.sample(1, seed=0).values_
+        earlier = list(values)[: list(values).index(name)]
+        shown = Earlier(name, {k: values[k][0] for k in earlier})
+        try:
+            action.function(shown)
+        except (AttributeError, TypeError) as error:
+            raise InterventionError(
+                f"the policy for '{name}' fails: {error}",
+                why="it is called with a mapping of the variables before it",
+                fix='read them as in policy(lambda v: v["age"] > 50)',
+            ) from error
+        return tuple(dict.fromkeys(shown.read))
+
+    def _warn_far(self, layer: Mapping[str, Any]) -> None:
+        for name, action in layer.items():
+            column = self.variables[name].column
+            if isinstance(action, Hard) and column.mean is not None and column.sd:
+                gap = ((action.value.double() - column.mean) / column.sd).abs().amax().item()
+                if gap > FAR:
+                    logger.warning(
+                        "do(%s) is %.0f standard deviations from the training data: "
+                        "the answer is extrapolation.",
+                        name,
+                        gap,
+                    )
+
+
+def generator_of(seed: int | None, stream: int = 0) -> torch.Generator:
+    """A generator of its own for every call and stream; without a seed, from torch's global state."""
+    start = int(torch.randint(2**62, ())) if seed is None else whole(seed, "seed", least=0) * 8 + stream
+    return torch.Generator().manual_seed(start % 2**63)
