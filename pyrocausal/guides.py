@@ -1,8 +1,8 @@
 """Amortised guides q(latents | evidence): programs about one unit, like the model, given its evidence.
 
-`Amortized` puts one together from an encoder for each latent; any Pyro program that takes the evidence and has
-a site for each latent will do. A guide's noise is derived from its distributions just as a model's is, so its
-draws are differentiable, run for all units at once, and repeat with a seed.
+`Amortized` puts one together from an encoder for each latent; any Pyro program that takes the evidence and
+has a site for each latent will do. A guide's noise is derived from its distributions just as a model's is,
+so its draws are differentiable, run for all units at once, and repeat with a seed.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ class Amortized(PyroModule):
 class Encoder(nn.Module):
     r"""A network from all evidence to a latent's distribution.
 
-    A number or vector is :math:`N(\mu(x), \mathrm{diag}\,\sigma(x)^2)`, moved into the latent's support if
-    that is not the whole line; a discrete latent is Categorical or Bernoulli. The layers are built when the SCM is
-    set up, and the evidence's scales are learned from the training split.
+    A number or vector is :math:`N(\mu(x), \mathrm{diag}\,\sigma(x)^2)`, moved into the latent's
+    support if that is not the whole line; a discrete latent is Categorical or Bernoulli. The layers are built
+    when the SCM is set up, and the evidence's scales are learned from the training split.
 
     Args:
         hidden: the sizes of the hidden layers.

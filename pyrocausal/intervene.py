@@ -107,7 +107,8 @@ def edge(by_child: Mapping[str, Any] | None = None, /, **kw: Any) -> Edge:
     """An action that only some children of a variable see: a path-specific intervention.
 
     `do(t=edge(m=1, y=0))` gives m the value 1 of t to read and y the value 0 (Pearl 2001; the edge
-    interventions of Shpitser and Tchetgen Tchetgen 2016). The variable itself keeps its value, and so do its other children.
+    interventions of Shpitser and Tchetgen Tchetgen 2016). The variable itself keeps its value, and so do its
+    other children.
 
     Args:
         by_child, kw: child to action; an action is anything that `do` takes.

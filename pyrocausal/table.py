@@ -35,6 +35,10 @@ class Table:
     missing: dict[str, Tensor]
 
 
+class Checked(dict[str, Tensor]):
+    """Values that `read` has seen before: rows of a table, in training."""
+
+
 def read(
     data: Any,
     variables: Mapping[str, Variable],
@@ -52,6 +56,8 @@ def read(
         need: variables that must be there.
         missing: "error", or "abduct" where cells may be missing (NaN, None, NA).
     """
+    if isinstance(data, Checked):
+        return Table({name: data[name] for name in variables if name in data}, None, {})
     if missing not in ("error", "abduct"):
         raise DataError(
             f"missing={missing!r}", fix='pass missing="abduct" to infer NaN cells, or leave it out'

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyro
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints, transform_to
 from torch.utils import _pytree as pytree
 
-from pyrocausal.errors import ProgramError
+from pyrocausal.errors import ProgramError, did_you_mean
 
 logger = logging.getLogger("pyrocausal")
 
@@ -105,6 +105,25 @@ class Program(nn.Module):
             self.constraints[key] = constraint
         return transform_to(self.constraints[key])(self.params[key])
 
+    def select(self, only: Sequence[str] | None) -> dict[str, nn.Parameter]:
+        """Parameters by name; with `only`, those of the parts named, as a user of the program names them."""
+        named = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        if only is None:
+            return named
+        parts = [only] if isinstance(only, str) else list(only)
+        chosen: dict[str, nn.Parameter] = {}
+        for part in parts:
+            found = {n: p for n, p in named.items() if f"{_users_name(n)}.".startswith(f"{part}.")}
+            if not found:
+                known = sorted({_users_name(n).rpartition(".")[0] or _users_name(n) for n in named})
+                raise ProgramError(
+                    f"only={part!r}: the program has no parameters of that name",
+                    why=f"its parts are {', '.join(known)}",
+                    fix=did_you_mean(part, known) or "name one of these",
+                )
+            chosen |= found
+        return chosen
+
     def _localise(self) -> None:
         # A PyroModule made while `module_local_params` was off lacks the state that the setting needs.
         for module in self.modules():
@@ -143,6 +162,11 @@ class _OwnParams(Messenger):
         msg["value"] = self.program.own_param(name, init[0] if init else None, constraint)
         msg["done"] = True
         msg["stop"] = True
+
+
+def _users_name(name: str) -> str:
+    """A parameter's name without the words that `Program` adds to it."""
+    return ".".join(word for word in name.split(".") if word not in ("module", "reached", "params"))
 
 
 def module_key(name: str) -> str:

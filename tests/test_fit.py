@@ -14,7 +14,7 @@ from pyrocausal import files
 from pyrocausal import mechanisms as m
 from pyrocausal.errors import DataError, FitError, ProgramError
 from pyrocausal.fit.options import FitOptions
-from pyrocausal.fit.train import Loop, _split
+from pyrocausal.fit.train import Loop, split
 
 from . import scenarios
 
@@ -192,7 +192,7 @@ def test_a_second_fit_goes_on_from_the_first(pair):
 
 def test_scales_come_from_the_training_split_only(pair):
     """Held-out rows are judged, not learned from: an outlier among them does not move the scales."""
-    held = _split(len(pair), FitOptions())[1]
+    held = split(len(pair), FitOptions())[1]
     odd = pair.copy()
     odd.loc[held.tolist(), "x"] += 1000
     one, other = (pc.SCM(Nets()).fit(d, epochs=1, progress=False) for d in (pair, odd))
@@ -279,7 +279,7 @@ def test_the_best_weights_are_kept(pair):
     curves, best = scm.history.curves, scm.history.best
     for site in ("x", "y"):
         assert curves[site].idxmin() == best[site]
-    held = _split(len(pair), FitOptions())[1].tolist()
+    held = split(len(pair), FitOptions())[1].tolist()
     assert nll(scm, pair.iloc[held]) == pytest.approx(sum(curves[s].min() for s in curves), abs=1e-3)
 
 

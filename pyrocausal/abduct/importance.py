@@ -101,8 +101,13 @@ def warn_if_poor(found: dict[str, Tensor], draws: int) -> None:
             "Importance sampling is unreliable for %d of %d units: effective sample size as low as %.1f of "
             "%d draws, Pareto k up to %.2f (above %.1f the weights can't be trusted). Raise num_samples, use "
             'method="nuts" or "svi", or observe more.',
-            int(bad.sum()), len(bad), float(found["ess"].min()), draws, float(found["pareto_k"].max()), GOOD_K,
-        )  # fmt: skip
+            int(bad.sum()),
+            len(bad),
+            float(found["ess"].min()),
+            draws,
+            float(found["pareto_k"].max()),
+            GOOD_K,
+        )
 
 
 def _either(which: Tensor, one: Tensor, other: Tensor) -> Tensor:

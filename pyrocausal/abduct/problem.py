@@ -7,7 +7,7 @@ each draw of the unobserved has its own pull.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -103,6 +103,12 @@ class Problem:
         seen = self._run(rest, draws, pull=True, score=self._scored() | set(values), evidence=known)
         return {**rest, **{n: seen.noise[n] for n in values}}, total(seen, draws * self.units)
 
+    def log_joint(self, values: Values, draws: int = 1) -> Tensor:
+        """log p(evidence, values) at values of all that is unobserved, `(draws * units,)`."""
+        known = {**self._folded(self.evidence, draws), **values}
+        seen = self._run({}, draws, score=self._scored() | set(values), evidence=known)
+        return total(seen, draws * self.units)
+
     def propose(self, draws: int) -> Proposal:
         """Values of the latents from the guide, for all draws of all units."""
         assert self.guide is not None
@@ -146,7 +152,11 @@ class Problem:
         evidence: Values | None = None,
     ) -> Pass:
         evidence = self._folded(self.evidence, draws) if evidence is None else evidence
-        rest = [n for n, v in self.structure.variables.items() if n not in noise and self._needs_noise(v)]
+        rest = [
+            n
+            for n, v in self.structure.variables.items()
+            if n not in noise and self._needs_noise(v, evidence)
+        ]
         return run(
             self.program,
             units=draws * self.units,
@@ -161,9 +171,9 @@ class Problem:
             vectorised=self.structure.vectorised,
         )
 
-    def _needs_noise(self, v: Variable) -> bool:
-        """Whether the pass pushes this variable: its own mechanism runs, though nothing hangs on it."""
-        return v.name not in self.evidence or v.name in self.missing or self.intervention.replaces(v.name)
+    def _needs_noise(self, v: Variable, evidence: Values) -> bool:
+        """Whether the pass pushes this variable: its own mechanism runs, though nothing may hang on it."""
+        return v.name not in evidence or v.name in self.missing or self.intervention.replaces(v.name)
 
     def _folded(self, values: Values, draws: int) -> Values:
         if draws == 1:
@@ -200,9 +210,9 @@ def total(seen: Pass, units: int) -> Tensor:
 
 
 def check_presence(
-    structure: Structure, intervention: Intervention, evidence: Values, missing: Values
+    structure: Structure, intervention: Intervention, evidence: Values, free: Collection[str]
 ) -> None:
-    """Only latents, and what is missing by the user's word, may be without evidence."""
+    """Only variables in `free` may be without evidence."""
     for name, v in structure.variables.items():
         if name in evidence and name in intervention.chains and not intervention.replaces(name):
             _shifted(name)
@@ -210,7 +220,7 @@ def check_presence(
             continue
         if name in intervention.chains:
             _shifted(name)
-        if name not in structure.graph.latent and name not in missing:
+        if name not in free:
             raise EvidenceError(
                 f"the evidence has no '{name}'",
                 why="a variable without evidence is not silently taken for latent",

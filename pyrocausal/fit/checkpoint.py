@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,21 +14,30 @@ from torch import Tensor
 from pyrocausal.errors import FitError
 from pyrocausal.files import read_tensors, write_tensors
 from pyrocausal.fit.options import FitOptions
-from pyrocausal.world import Values
 
 if TYPE_CHECKING:
     from pyrocausal.fit.train import Loop
 
 
-def fingerprint(data: Values, options: FitOptions) -> str:
+def fingerprint(data: Any, options: FitOptions) -> str:
     """What a resumed training must share with an uninterrupted one to equal it: the data and the options."""
     digest = hashlib.sha256()
-    for name in sorted(data):
+    for name, x in _leaves(data):
         digest.update(name.encode())
-        digest.update(data[name].detach().cpu().contiguous().numpy().tobytes())
-    settings = {k: v for k, v in vars(options).items() if k not in ("progress", "checkpoint", "device")}
+        digest.update(x.detach().cpu().contiguous().numpy().tobytes())
+    apart = ("progress", "checkpoint", "device", "loss")
+    settings = {k: v for k, v in vars(options).items() if k not in apart}
     digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _leaves(data: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a table, or of tables by name."""
+    for name in sorted(data):
+        if isinstance(data[name], Tensor):
+            yield path + name, data[name]
+        else:
+            yield from _leaves(data[name], f"{path}{name}/")
 
 
 def write(path: str | Path, loop: Loop, mark: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.stateless import _reparametrize_module
 
 from pyrocausal.abduct import prior
-from pyrocausal.errors import FitError, ProgramError
+from pyrocausal.errors import ProgramError
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
 from pyrocausal.mechanisms.base import Mechanism, mechanism_of
@@ -36,7 +36,7 @@ class SiteScores:
 
     def _scores(self, batch: Values, sites: Collection[str]) -> Values:
         units = len(next(iter(batch.values())))
-        noise = replaced_noise(self.structure, self.intervention, units)
+        noise = unseen_noise(self.structure, self.intervention, batch)
         with self.structure.resting(self.program, {*sites, *self.intervention.names}):
             seen = self._run(batch, sites, units, noise)
         return seen.log_prob
@@ -53,23 +53,10 @@ class SiteScores:
         )
 
 
-def replaced_noise(structure: Structure, intervention: Intervention, units: int) -> Values:
-    """Some noise for the sites whose own mechanism an action replaces: it moves nothing, but they are run."""
-    replaced = {name: structure.variables[name] for name in intervention.names if intervention.replaces(name)}
-    return prior(replaced, units, torch.Generator().manual_seed(0))
-
-
-def log_prob(program: Program, structure: Structure, intervention: Intervention, data: Values) -> Tensor:
-    """log p(evidence) of each unit, `(units,)`, differentiable in the parameters."""
-    unseen = [n for n in structure.graph.latent if n not in data]
-    if unseen:
-        raise FitError(
-            f"the likelihood with the latent variable '{sorted(unseen)[0]}' has no closed form",
-            why="it is an integral over the latent",
-            fix="give the latent's values",
-        )
-    scores = SiteScores(program, structure, intervention)(data, list(data))
-    return torch.stack(list(scores.values())).sum(0)
+def unseen_noise(structure: Structure, intervention: Intervention, data: Values) -> Values:
+    """Noise for sites that data does not settle: latents, and those whose mechanism an action replaces."""
+    unseen = {n: v for n, v in structure.variables.items() if n not in data or intervention.replaces(n)}
+    return prior(unseen, len(next(iter(data.values()))), torch.Generator().manual_seed(0))
 
 
 class _Inputs(World):
@@ -98,7 +85,7 @@ class Inputs:
     @classmethod
     def of(cls, program: Program, structure: Structure, intervention: Intervention, data: Values) -> Inputs:
         mechanisms: dict[str, Mechanism] = {}
-        replaced = replaced_noise(structure, intervention, len(next(iter(data.values()))))
+        unseen = unseen_noise(structure, intervention, data)
 
         def one(values: tuple[Values, Values]) -> Values:
             inputs = _Inputs(*values, {}, {}, intervention, pull=False, score=frozenset())
@@ -108,7 +95,7 @@ class Inputs:
             return inputs.features
 
         with program.running(), torch.no_grad():
-            features = over_units(one, (data, replaced), vectorised=structure.vectorised)
+            features = over_units(one, (data, unseen), vectorised=structure.vectorised)
         return cls(mechanisms, features)
 
     def each(self, data: Values) -> Iterator[tuple[Mechanism, list[str], Tensor, Tensor]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ class FitOptions:
         progress: whether to show a progress bar.
         checkpoint: a file to which training writes its state as it goes, and from which it resumes.
         reset: forget parameters and scales, and learn all anew.
+        only: names of parts whose parameters are trained, as in `["decoder", "guide.z"]`; default: all.
+        loss: `(scm, batch) -> tensor`, one number or one a unit, to be minimised in place of the likelihood
+            or the bound; it may use submodels, as in `lambda scm, batch: -scm.do(m=0.0).elbo(batch)`.
+        num_particles: draws of the latents a unit and step, for the bound.
+        bound: "elbo" or "iwae".
     """
 
     epochs: int | None = None
@@ -42,6 +47,10 @@ class FitOptions:
     progress: bool = True
     checkpoint: str | Path | None = None
     reset: bool = False
+    only: Sequence[str] | None = None
+    loss: Callable[[Any, Any], Any] | None = None
+    num_particles: int = 1
+    bound: str = "elbo"
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> FitOptions:
@@ -63,6 +72,9 @@ class FitOptions:
             raise FitError(
                 f"seed={self.seed!r}", why="a training's seed is a whole number", fix="leave it out for 0"
             )
+        positive["num_particles"] = self.num_particles
+        if self.loss is not None and not callable(self.loss):
+            raise FitError(f"loss={self.loss!r} is no function", fix="pass loss=lambda scm, batch: …")
         for name, value in positive.items():
             if value is not None and not (isinstance(value, (int, float)) and value > 0):
                 raise FitError(

@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 import torch
@@ -46,18 +46,18 @@ def train(
     program: Program, structure: Structure, intervention: Intervention, data: Values, options: FitOptions
 ) -> History:
     """Maximum likelihood on `data` (observed variables, `(units, *event)`); sets the program's parameters."""
-    _refuse(program, structure, intervention, data)
     if options.device:
         program.to(options.device)
     device = next(program.parameters()).device
     data = {name: x.to(device) for name, x in data.items()}
-    training, held = _split(len(next(iter(data.values()))), options)
+    training, held = split(len(next(iter(data.values()))), options)
     scores = SiteScores(program, structure, intervention)
     try:
         learn_scales(program, structure, intervention, _rows(data, training))
         inputs = Inputs.of(program, structure, intervention, data)
         refuse_unseen_parameters(scores(_rows(data, training[:2]), list(data)), program)
-        loop = Loop(scores, inputs, data, training, held, dict(program.named_parameters()), options)
+        chosen = program.select(options.only)
+        loop = Loop(scores, inputs, data, training, held, chosen, options)
         drive(loop, data, options)
         for site in loop.unfinished():
             logger.warning(
@@ -69,6 +69,16 @@ def train(
     finally:
         program.zero_grad()
     return loop.history()
+
+
+class Scores(Protocol):
+    """What a loop maximises the mean of: scores `(units,)` of a batch by site, at given parameters."""
+
+    program: Program
+
+    def __call__(
+        self, batch: Any, sites: Collection[str], parameters: Mapping[str, Tensor] | None = None
+    ) -> Values: ...
 
 
 class Loop:
@@ -85,12 +95,12 @@ class Loop:
 
     def __init__(
         self,
-        scores: SiteScores,
+        scores: Scores,
         inputs: Inputs,
         data: Values,
         rows: Tensor,
         held: Tensor,
-        parameters: dict[str, Tensor],
+        parameters: Mapping[str, Tensor],
         options: FitOptions,
         *,
         weights: Tensor | None = None,
@@ -100,7 +110,7 @@ class Loop:
     ):
         self.scores, self.inputs, self.data = scores, inputs, data
         self.rows, self.held, self.weights = rows, held, weights
-        self.parameters, self.constants, self.options = parameters, dict(constants or {}), options
+        self.parameters, self.constants, self.options = dict(parameters), dict(constants or {}), options
         self.replicated = rows.dim() == 2
         self.steps, self.batch = options.sized(rows.shape[-1])
         if options.epochs is None and set(data) - set(inputs.mechanisms):
@@ -237,9 +247,8 @@ class Loop:
             for mechanism, sites, x, features in self.inputs.each(self.data):
                 if len(sites) == 1 and sites[0] in self.trained:  # if shared, it has no one mean to match
                     values = mechanism.match_means(x[rows], features[rows])
-                    found[sites[0]] = {
-                        f"{paths[id(mechanism)]}.{name}": value for name, value in values.items()
-                    }
+                    named = {f"{paths[id(mechanism)]}.{name}": value for name, value in values.items()}
+                    found[sites[0]] = {name: v for name, v in named.items() if name in self.parameters}
         return {site: values for site, values in found.items() if values}
 
     def rows_of_all(self) -> Tensor:
@@ -349,18 +358,20 @@ def drive(loop: Loop, data: Values, options: FitOptions) -> None:
         bar.update(loop.steps - bar.n)
 
 
-def _split(rows: int, options: FitOptions) -> tuple[Tensor, Tensor]:
+def split(rows: int, options: FitOptions) -> tuple[Tensor, Tensor]:
     """(training rows, held-out rows), shuffled by the seed."""
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(options.seed))
     held = min(max(50, int(options.validation * rows)), rows // 2) if options.validation else 0
     return order[held:], order[:held]
 
 
-def _rows(data: Values, rows: Tensor) -> Values:
-    return {name: x[rows] for name, x in data.items()}
+def _rows(data: Any, rows: Tensor) -> Any:
+    """These rows of a table, or of every table of a mapping."""
+    return {name: _rows(x, rows) if isinstance(x, Mapping) else x[rows] for name, x in data.items()}
 
 
-def _refuse(program: Program, structure: Structure, intervention: Intervention, data: Values) -> None:
+def check_trainable(program: Program, intervention: Intervention, data: Values) -> None:
+    """Errors for what can't be trained."""
     for _, _, name, action in intervention.items():
         if not isinstance(action, (Shift, Policy)) and not (isinstance(action, Hard) and not action.per_unit):
             raise FitError(
@@ -373,13 +384,6 @@ def _refuse(program: Program, structure: Structure, intervention: Intervention, 
             "the program has no parameters to train",
             why="all its distributions are fixed numbers",
             fix="use mechanisms, torch modules or pyro.param in it, or ask without fitting",
-        )
-    latent = sorted(structure.graph.latent - set(data))
-    if latent:
-        raise FitError(
-            f"an SCM with the unobserved latent variable '{latent[0]}' can't be trained by likelihood alone",
-            why="the likelihood is an integral over the latent",
-            fix="train the mechanisms on data that hold it, or write the parameters into the program",
         )
     rows = len(next(iter(data.values())))
     if rows < 10:

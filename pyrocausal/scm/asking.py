@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -121,15 +121,22 @@ class Asking(Base):
         )
         return Counterfactual(found, factual=noise.factual, noise=noise, natural=natural)
 
-    def _problem(self, table: Table, seed: int | None, worlds: tuple[Intervention, ...] = ()) -> Problem:
-        """What is asked of abduction, checked."""
+    def _problem(
+        self,
+        table: Table,
+        seed: int | None,
+        worlds: tuple[Intervention, ...] = (),
+        free: Collection[str] = (),
+    ) -> Problem:
+        """What is asked of abduction, checked; variables in `free` need no evidence."""
         if any(isinstance(action, Natural) for _, _, _, action in self._intervention.items()):
             raise EvidenceError(
                 "evidence in a submodel with natural(…) or edge(…) is not supported",
                 why="its value depends on a second world, whose noise is what is asked for",
                 fix="abduct in the model without it, and predict in this one",
             )
-        check_presence(self._model.structure, self._intervention, table.values, table.missing)
+        free = {*free, *table.missing, *self._model.graph.latent}
+        check_presence(self._model.structure, self._intervention, table.values, free)
         generator = generator_of(seed)
         units = len(next(iter(table.values.values())))
         given = self._worlds({}, units, 1, generator).given(self._intervention)

@@ -4,32 +4,56 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from pyrocausal import storage
+from pyrocausal.abduct import Problem
+from pyrocausal.abduct.bounds import BOUNDS, log_marginal
 from pyrocausal.errors import DataError, FitError, SaveError
-from pyrocausal.fit import FitOptions, bootstrap, log_prob, train
+from pyrocausal.fit import FitOptions, bootstrap, check_trainable, train, train_jointly
 from pyrocausal.intervene import Hard
-from pyrocausal.scm.base import Base
-from pyrocausal.table import read, take_rows
+from pyrocausal.scm.asking import Asking
+from pyrocausal.table import read, take_rows, whole
 from pyrocausal.variables import check_names
 
 
-class Training(Base):
+class Training(Asking):
     """Likelihoods, training, and keeping what was trained."""
 
     def log_prob(self, data: Any) -> Tensor:
         """log p(observed variables) of each unit, `(units,)`, differentiable.
 
-        The data must have every variable that is not latent.
+        Discrete latents are summed out. The data must have every variable that is not latent.
+
+        Raises:
+            EvidenceError: a continuous latent is not in the data: see `elbo`.
         """
-        table = read(data, self.variables, where="log_prob", need=self._needed())
-        self._agree(table.values, "log_prob")
-        return log_prob(self._model.program, self._model.structure, self._intervention, table.values)
+        return log_marginal(self._scored(data, "log_prob", 0))  # nothing is drawn that matters
+
+    def elbo(
+        self, data: Any, *, num_particles: int = 1, bound: str = "elbo", seed: int | None = None
+    ) -> Tensor:
+        """A lower bound of log p(observed variables) of each unit, `(units,)`, by draws from the guide.
+
+        It is differentiable in the parameters of model and guide, so that a loss can be put together from
+        submodels: `-scm.do(m=0.0).elbo(batch)`. Discrete latents that the guide does not propose are summed
+        out; without any latent it is `log_prob`.
+
+        Args:
+            num_particles: draws a unit.
+            bound: "elbo", or "iwae", which is tighter with more particles (Burda et al. 2016).
+            seed: of the draws; default: torch's global state.
+        """
+        if bound not in BOUNDS:
+            raise FitError(f"bound={bound!r}", fix=f"use one of {', '.join(BOUNDS)}")
+        particles = whole(num_particles, "num_particles", least=1)
+        return BOUNDS[bound](self._scored(data, "elbo", seed), particles)
 
     def fit(self, data: Any, **options: Any) -> Self:
         """Maximum likelihood training on a DataFrame or mapping of tensors; returns self.
@@ -37,8 +61,13 @@ class Training(Base):
         Scales are learned from the training split, once (`reset=True` starts anew). Mechanisms are trained
         together and each keeps the averaged weights that were best on its own held-out likelihood.
 
+        With latents, model and guide are trained together by the evidence lower bound (`bound="iwae"`: the
+        importance-weighted one); with discrete latents only and no guide, by the exact likelihood. With
+        `loss=`, by that: `data` may then also be several tables by name, of which each batch has rows.
+
         The options (epochs, batch_size, learning_rate, validation, patience, averaging, seed, device,
-        progress, checkpoint, reset) are those of `pyrocausal.fit.FitOptions`.
+        progress, checkpoint, reset, only, loss, num_particles, bound) are those of
+        `pyrocausal.fit.FitOptions`.
 
         >>> import pyro, pyrocausal as pc, torch
         >>> from pyro.nn import PyroModule
@@ -56,14 +85,55 @@ class Training(Base):
         6
         """
         settings = FitOptions.of(options)
+        if settings.loss is not None and _several(data):
+            tables = {name: self._training_table(table, settings) for name, table in data.items()}
+        else:
+            tables = {"": self._training_table(data, settings)}
+        model, first = self._model, next(iter(tables.values()))
+        unseen = [n for n in self._needed_of_all() if n not in first]
+        check_trainable(model.program, self._intervention, first)
+        if settings.loss is None:
+            self._check_bounded(unseen)
+        if settings.loss is None and not unseen:
+            model.history = train(model.program, model.structure, self._intervention, first, settings)
+        else:
+            loss = partial(settings.loss or _bound(settings), self)
+            model.history = train_jointly(
+                model.program, model.structure, self._intervention, model.guide, tables, loss, settings
+            )
+        return self
+
+    def _training_table(self, data: Any, settings: FitOptions) -> dict[str, Tensor]:
         self._model.prepare(data, reset=settings.reset)
-        table = read(data, self.variables, where="fit", need=self._needed())
+        need = self._needed() if settings.loss is None else []
+        table = read(data, self.variables, where="fit", need=need)
         self._agree(table.values, "fit")
         self._model.learn_columns(data, table.values)
-        self._model.history = train(
-            self._model.program, self._model.structure, self._intervention, table.values, settings
-        )
-        return self
+        return table.values
+
+    def _needed_of_all(self) -> list[str]:
+        """Every variable with a mechanism of its own, latents too."""
+        replaced = self._intervention.replaces
+        return [v.name for v in self.variables.values() if not (v.computed or v.optional or replaced(v.name))]
+
+    def _check_bounded(self, unseen: list[str]) -> None:
+        """Every latent must be proposed by the guide or be discrete, to be summed out."""
+        proposed = self._model.guide.sites if self._model.guide else ()
+        for name in unseen:
+            if name not in proposed and not self.variables[name].discrete:
+                raise FitError(
+                    f"an SCM with the unobserved latent variable '{name}' can't be trained by likelihood alone",
+                    why="the likelihood is an integral over the latent",
+                    fix=f'give it a guide: SCM(program, latent=["{name}"], '
+                    f'guide=pc.guides.Amortized("{name}"))',
+                )
+
+    def _scored(self, data: Any, where: str, seed: int | None) -> Problem:
+        proposed = self._model.guide.sites if where == "elbo" and self._model.guide else ()
+        need = [name for name in self._needed() if name not in proposed]
+        table = read(data, self.variables, where=where, need=need)
+        self._agree(table.values, where)
+        return self._problem(table, seed, free=proposed)
 
     def bootstrap(
         self,
@@ -87,6 +157,12 @@ class Training(Base):
             The statistic of every refit, `(replicas, ...)`; its quantiles are the percentile interval.
         """
         settings = FitOptions.of(options)
+        if self._model.graph.latent or settings.loss is not None:
+            raise FitError(
+                "bootstrap refits fully observed SCMs by likelihood",
+                why="with latents or a loss of your own, refits can't share one batched training",
+                fix="resample the rows yourself and fit a copy to each",
+            )
         if not isinstance(replicas, int) or replicas < 2:
             raise FitError(
                 f"replicas={replicas!r}", why="an interval needs at least two refits", fix="pass 100 or more"
@@ -136,3 +212,13 @@ class Training(Base):
                     why="its mechanism is replaced there",
                     fix=f"leave '{name}' out, or use the rows in which it has that value",
                 )
+
+
+def _several(data: Any) -> bool:
+    """Whether data is several tables by name."""
+    tables = (pd.DataFrame, Mapping)
+    return isinstance(data, Mapping) and bool(data) and all(isinstance(x, tables) for x in data.values())
+
+
+def _bound(settings: FitOptions) -> Callable[[Any, Any], Tensor]:
+    return lambda scm, batch: -scm.elbo(batch, num_particles=settings.num_particles, bound=settings.bound)

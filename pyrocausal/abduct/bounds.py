@@ -1,0 +1,87 @@
+"""log p(evidence) where something is unobserved: summed out exactly, or bounded from below by the guide."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import EvidenceError
+from pyrocausal.variables import Variable
+from pyrocausal.world import Values
+
+from .problem import Problem
+
+MOST = 10_000  # combinations of levels that are summed over
+
+
+def log_marginal(problem: Problem) -> Tensor:
+    """log p(evidence) of every unit, `(units,)`; discrete latents are summed out."""
+    return _summed(problem, {}, 1)
+
+
+def elbo(problem: Problem, particles: int) -> Tensor:
+    r"""The evidence lower bound of every unit, `(units,)`, by draws from the guide.
+
+    .. math:: E_{q(z \mid e)} [\log p(e, z) - \log q(z \mid e)] \le \log p(e)
+
+    Discrete latents that the guide does not propose are summed out of p.
+    """
+    return _log_weights(problem, particles).mean(0)
+
+
+def iwae(problem: Problem, particles: int) -> Tensor:
+    r"""The importance-weighted bound (Burda, Grosse and Salakhutdinov 2016, eq. 8), `(units,)`.
+
+    .. math:: E \log \frac{1}{K} \sum_{k=1}^K \frac{p(e, z_k)}{q(z_k \mid e)}, \quad z_k \sim q(z \mid e)
+    """
+    return torch.logsumexp(_log_weights(problem, particles), 0) - math.log(particles)
+
+
+BOUNDS = {"elbo": elbo, "iwae": iwae}
+
+
+def _log_weights(problem: Problem, particles: int) -> Tensor:
+    if problem.guide is None:
+        return log_marginal(problem).expand(particles, -1)
+    proposal = problem.propose(particles)
+    log_joint = _summed(problem, proposal.values, particles)
+    return (log_joint - proposal.log_prob).reshape(particles, -1)
+
+
+def _summed(problem: Problem, values: Values, draws: int) -> Tensor:
+    """log p(evidence, values), `(draws * units,)`, the remaining unobserved summed out."""
+    rest = [v for name, v in problem.unobserved.items() if name not in values]
+    if not rest:
+        return problem.log_joint(values, draws)
+    levels = [levels_of(v) for v in rest]
+    cells = list(product(*levels))
+    if len(cells) > MOST:
+        raise EvidenceError(
+            f"the discrete latents have {len(cells):,} combinations of levels",
+            why=f"each is one pass over all units, and more than {MOST:,} are too many",
+            fix="let the guide propose some of them",
+        )
+    size = draws * problem.units
+    chosen = {
+        v.name: torch.stack([cell[i] for cell in cells]).repeat_interleave(size, 0)
+        for i, v in enumerate(rest)
+    }
+    repeated = {name: x.repeat(len(cells), *[1] * (x.dim() - 1)) for name, x in values.items()}
+    scores = problem.log_joint({**repeated, **chosen}, len(cells) * draws)
+    return torch.logsumexp(scores.reshape(len(cells), size), 0)
+
+
+def levels_of(v: Variable) -> Tensor:
+    """Every value of a discrete variable with finitely many, `(levels, *event)`."""
+    if v.support is torch.distributions.constraints.one_hot and len(v.shape) == 1:
+        return torch.eye(v.shape[0], dtype=v.dtype)
+    if v.shape or v.cardinality is None:
+        raise EvidenceError(
+            f"'{v.name}' is not observed, and its likelihood is an integral that has no closed form",
+            why=f"a {v.kind} variable can't be summed out",
+            fix=f"give its values, or a guide that proposes them: SCM(program, latent=['{v.name}'], guide=…)",
+        )
+    return torch.arange(v.cardinality).to(v.dtype)
