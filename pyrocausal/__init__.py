@@ -7,7 +7,7 @@ from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
 from pyrocausal.intervene import edge, natural, policy
-from pyrocausal.samples import Counterfactual, Noise, Samples
+from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm import SCM
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Exogenous",
     "Law",
     "Noise",
+    "Posterior",
     "PyrocausalError",
     "Samples",
     "abduct",

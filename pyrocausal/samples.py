@@ -207,6 +207,49 @@ class Samples(Mapping[str, Tensor]):
         return shown.to_pandas()
 
 
+class Posterior(Samples):
+    """What is believed of one variable given others: draws, or every level with its probability.
+
+    Attributes:
+        weights: of a discrete variable the probability of each level, `(levels, units)`; else None.
+        diagnostics: how far it can be trusted.
+
+    `mean(name)` and `var(name)` are the posterior's.
+    """
+
+    group = "posterior"
+
+    def __init__(self, name: str, values: Tensor, variables: Mapping[str, Variable], index: pd.Index | None):
+        super().__init__({name: values}, variables, draws=True, index=index)
+        self.name = name
+        self.diagnostics: dict[str, Any] = {}
+
+    @property
+    def probs(self) -> Tensor:
+        """The probability of each level, `(units, levels)`."""
+        if self.weights is None:
+            raise DataError(
+                f"'{self.name}' has no levels, so no probabilities",
+                fix=f'use .mean("{self.name}"), .var("{self.name}") or the draws',
+            )
+        return self.weights.T
+
+    @property
+    def mode(self) -> Tensor:
+        """The most probable level of each unit, `(units, *event)`."""
+        best = self.probs.argmax(-1)
+        return self[self.name][best, torch.arange(len(best))]
+
+    def to_pandas(self, *, draws: bool = False) -> pd.DataFrame:
+        """Of a discrete variable a row a unit and a column a level, with its probability; else as `Samples`."""
+        variable = self.variables[self.name]
+        if self.weights is None or draws or variable.shape:
+            return super().to_pandas(draws=draws)
+        levels = variable.decode(self[self.name][:, 0])
+        columns = levels if variable.column.levels is not None else _whole(levels)
+        return pd.DataFrame(self.probs.cpu().numpy(), self._index(), pd.Index(columns, name=self.name))
+
+
 class Noise(Samples):
     """Exogenous noise of every variable for given units: what abduction gives and prediction takes.
 

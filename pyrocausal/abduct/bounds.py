@@ -12,6 +12,7 @@ from pyrocausal.errors import EvidenceError
 from pyrocausal.variables import Variable
 from pyrocausal.world import Values
 
+from .importance import weighted
 from .problem import Problem
 
 MOST = 10_000  # combinations of levels that are summed over
@@ -38,6 +39,16 @@ def iwae(problem: Problem, particles: int) -> Tensor:
     .. math:: E \log \frac{1}{K} \sum_{k=1}^K \frac{p(e, z_k)}{q(z_k \mid e)}, \quad z_k \sim q(z \mid e)
     """
     return torch.logsumexp(_log_weights(problem, particles), 0) - math.log(particles)
+
+
+def log_evidence(problem: Problem, draws: int) -> Tensor:
+    """An estimate of log p(evidence) of every unit, `(units,)`: exact where all that is unobserved is discrete.
+
+    Else it is the importance-weighted bound, with the guide as proposal or, without one, the prior.
+    """
+    if all(v.discrete for v in problem.unobserved.values()):
+        return log_marginal(problem)
+    return torch.logsumexp(weighted(problem, draws)[1], 0) - math.log(draws)
 
 
 BOUNDS = {"elbo": elbo, "iwae": iwae}

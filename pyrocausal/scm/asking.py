@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from pyrocausal.abduct import Problem, abduct, check_presence, prior
+from pyrocausal.abduct.bounds import levels_of, log_evidence
 from pyrocausal.counterfactual import Worlds
 from pyrocausal.errors import EvidenceError, InterventionError
 from pyrocausal.intervene import Intervention, Natural
-from pyrocausal.samples import Counterfactual, Noise, Samples
+from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm.base import Base, generator_of
 from pyrocausal.table import Table, index_of, read, whole
 from pyrocausal.variables import check_names
@@ -120,6 +121,56 @@ class Asking(Base):
             noise, {k: m._intervention for k, m in submodels.items()}, seed, factual=noise.factual
         )
         return Counterfactual(found, factual=noise.factual, noise=noise, natural=natural)
+
+    @torch.no_grad()
+    def infer(
+        self,
+        name: str,
+        *,
+        given: Any,
+        method: str = "auto",
+        num_samples: int = 1000,
+        seed: int | None = None,
+    ) -> Posterior:
+        """The posterior of a variable given others, P(name | given): what is believed, not what would be done.
+
+        Everything else is averaged over. A variable with finitely many levels gets a probability for each, by
+        Bayes' rule: p(level, given) is exact where all the rest is discrete, and else estimated with
+        `num_samples` draws from the guide or the prior. Other variables get draws, by `abduct`.
+
+        Args:
+            name: the variable.
+            given: a DataFrame or mapping of other variables, any of them.
+            method: an engine of `abduct`, for a variable without levels.
+
+        >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+        >>> def program():
+        ...     sick = pyro.sample("sick", dist.Bernoulli(0.01))
+        ...     pyro.sample("test", dist.Bernoulli(0.05 + 0.9 * sick))
+        >>> pc.SCM(program).infer("sick", given={"test": [0.0, 1.0]}).probs[:, 1].round(decimals=4)
+        tensor([0.0005, 0.1610], dtype=torch.float64)
+        """
+        check_names([name], self.variables, where="infer")
+        table = read(given, self.variables, where="given")
+        if name in table.values:
+            raise EvidenceError(f"'{name}' is both asked for and given", fix=f"leave '{name}' out of given=")
+        draws = whole(num_samples, "num_samples", least=1)
+        variable, index = self.variables[name], index_of(given)
+        if not variable.discrete or variable.computed:
+            noise = abduct(self._problem(table, seed, free=self.variables), method=method, num_samples=draws)
+            assert noise.factual is not None
+            found = Posterior(name, noise.factual[name], self.variables, index)
+            found.weights, found.diagnostics = noise.factual.weights, noise.diagnostics
+            return found
+        levels = levels_of(variable)
+        units = len(next(iter(table.values.values())))
+        folded = {n: x.repeat(len(levels), *[1] * (x.dim() - 1)) for n, x in table.values.items()}
+        asked = Table({**folded, name: levels.repeat_interleave(units, 0)}, None, {})
+        scores = log_evidence(self._problem(asked, seed, free=self.variables), draws).reshape(-1, units)
+        every = levels[:, None].expand(len(levels), units, *variable.shape)
+        found = Posterior(name, every, self.variables, index)
+        found.weights = torch.softmax(scores.double(), 0)
+        return found
 
     def _problem(
         self,
