@@ -9,6 +9,7 @@ from pyrocausal.handlers import abduct, do, predict
 from pyrocausal.intervene import edge, natural, policy
 from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm import SCM
+from pyrocausal.units import units
 
 __all__ = [
     "SCM",
@@ -29,4 +30,5 @@ __all__ = [
     "natural",
     "policy",
     "predict",
+    "units",
 ]

@@ -12,7 +12,7 @@ import torch
 from pyrocausal import storage
 from pyrocausal.abduct import prior
 from pyrocausal.errors import GraphError, ProgramError
-from pyrocausal.fit import History
+from pyrocausal.fit import History, prior_weights
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.discover import Structure, discover
 from pyrocausal.guides import Guide
@@ -43,6 +43,7 @@ class Model:
         self.latent, self.seed = latent, seed
         self.declared = None if graph is None else as_graph(graph)
         self.history: History | None = None
+        self.diagnostics: dict[str, Any] = {}  # of the weights' posterior
         self._structure: Structure | None = None
         if not (isinstance(program, GraphProgram) and not program.chosen):
             self.set_up()
@@ -68,13 +69,18 @@ class Model:
         check_names(self.latent, self._structure.variables, where="latent")
         if self.declared is not None:
             _compare(self.declared, self._structure.graph)
+        if self._structure.shared and not self.program.weights_posterior:
+            with torch.no_grad():
+                self.program.keep_posterior(prior_weights(self.program, self._structure, self.seed))
         if self.guide is not None:
             self._set_up_guide(self.guide, self._structure)
 
     def _set_up_guide(self, guide: Guide, structure: Structure) -> None:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(self.seed)
-            noise = prior(structure.variables, 1, torch.Generator().manual_seed(self.seed))
+            noise = prior(
+                {**structure.variables, **structure.shared}, 1, torch.Generator().manual_seed(self.seed)
+            )
             unit = run(self.program, units=1, noise=noise, vectorised=structure.vectorised).values
             observed = {n: x[0] for n, x in unit.items() if n not in structure.graph.latent}
             guide.set_up(structure.variables, self.latent, observed)

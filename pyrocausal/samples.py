@@ -263,11 +263,13 @@ class Noise(Samples):
     group = "exogenous"
     factual: Samples | None
     diagnostics: dict[str, Any]
+    weights_used: dict[str, Tensor]  # of the weights that all units share, the draws, `(draws, *shape)`
 
     def __init__(self, values: Mapping[str, Tensor], *, draws: bool = False, index: pd.Index | None = None):
         super().__init__(values, {}, draws=draws, index=index)
         self.factual = None
         self.diagnostics = {}
+        self.weights_used = {}
 
 
 class Counterfactual(Samples):

@@ -34,6 +34,18 @@ class Table:
     index: pd.Index | None
     missing: dict[str, Tensor]
 
+    def repeated(self, copies: int) -> Table:
+        """Every unit `copies` times, the whole table after itself."""
+
+        if copies == 1:
+            return self
+
+        def often(x: Tensor) -> Tensor:
+            return x.repeat(copies, *[1] * (x.dim() - 1))
+
+        values = {name: often(x) for name, x in self.values.items()}
+        return Table(values, self.index, {name: often(gaps) for name, gaps in self.missing.items()})
+
 
 class Checked(dict[str, Tensor]):
     """Values that `read` has seen before: rows of a table, in training."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyro
@@ -54,10 +54,13 @@ class Program(nn.Module):
         self.reached = nn.ModuleDict({} if self.module is not None else _reached_modules(program))
         self.params = nn.ParameterDict()
         self.constraints: dict[str, constraints.Constraint] = {}
+        self.posterior = nn.Module()  # buffers: draws of the weights that all units share, if there are any
+        self._weights: dict[str, Tensor] = {}
+        self._block = 1
         self._refuse_foreign_layers()
         self._localise()
         self.eval()
-        self._enter_context = any(_has_pyro_samples(m) for m in self.modules())
+        self._enter_context = any(_pyro_samples(m) for m in self.modules())
 
     @property
     def name(self) -> str:
@@ -68,6 +71,15 @@ class Program(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are: units are computed there."""
         return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    @property
+    def sampled_attributes(self) -> set[str]:
+        """The site names of attributes that are `PyroSample`."""
+        root = self.module
+        modules = root.named_modules() if root is not None else ()
+        return {
+            f"{path}.{name}".removeprefix(".") for path, module in modules for name in _pyro_samples(module)
+        }
 
     def forward(self, *arguments: Any) -> Any:
         if self.module is None:
@@ -87,6 +99,44 @@ class Program(nn.Module):
             for handler in handlers:
                 stack.enter_context(handler)
             yield
+
+    # ---- weights that all units share
+
+    @property
+    def weights_posterior(self) -> dict[str, Tensor]:
+        """Draws of the shared weights, `(draws, *shape)`, from their prior until they are fitted."""
+        return {name_of(key): x for key, x in self.posterior.named_buffers()}
+
+    def keep_posterior(self, draws: Mapping[str, Tensor]) -> None:
+        for name, x in draws.items():
+            self.posterior.register_buffer(module_key(name), x.detach().clone())
+
+    @contextlib.contextmanager
+    def weights(self, draws: Mapping[str, Tensor], block: int) -> Iterator[None]:
+        """Within, passes use these draws `(draws, *shape)` of the shared weights.
+
+        The units of a pass are blocks of `block` units, one block a draw, again and again.
+        """
+        before = self._weights, self._block
+        self._weights, self._block = dict(draws), block
+        try:
+            yield
+        finally:
+            self._weights, self._block = before
+
+    def map(self, function: Callable[[Any, Any], Any], inputs: Any, *, vectorised: bool) -> Any:
+        """`function(inputs, weights)` of one unit for all units, each with the weights of its block."""
+        if not self._weights:
+            return over_units(lambda one: function(one, {}), inputs, vectorised=vectorised)
+        draws = len(next(iter(self._weights.values())))
+
+        def of_draw(arguments: tuple[Any, dict[str, Tensor]]) -> Any:
+            units, weights = arguments
+            return over_units(lambda one: function(one, weights), units, vectorised=vectorised)
+
+        by_draw = pytree.tree_map(lambda x: _draws_first(x, draws, self._block), inputs)
+        found = over_units(of_draw, (by_draw, self._weights), vectorised=vectorised)
+        return pytree.tree_map(lambda x: _units_first(x, self._block), found)
 
     def own_param(self, name: str, init: Any, constraint: constraints.Constraint) -> Tensor:
         """The value of `pyro.param(name, init, constraint)`, created on first use."""
@@ -164,6 +214,16 @@ class _OwnParams(Messenger):
         msg["stop"] = True
 
 
+def _draws_first(x: Tensor, draws: int, block: int) -> Tensor:
+    """`(repeats * draws * block, ...)` as `(draws, repeats * block, ...)`."""
+    return x.reshape(-1, draws, block, *x.shape[1:]).movedim(1, 0).flatten(1, 2)
+
+
+def _units_first(x: Tensor, block: int) -> Tensor:
+    """The inverse of `_draws_first`."""
+    return x.unflatten(1, (-1, block)).movedim(0, 1).flatten(0, 2)
+
+
 def _users_name(name: str) -> str:
     """A parameter's name without the words that `Program` adds to it."""
     return ".".join(word for word in name.split(".") if word not in ("module", "reached", "params"))
@@ -172,6 +232,41 @@ def _users_name(name: str) -> str:
 def module_key(name: str) -> str:
     """A name without dots, which torch's modules don't allow; different for different names."""
     return name.replace("%", "%25").replace(".", "%2E")
+
+
+def name_of(key: str) -> str:
+    """The name behind a `module_key`."""
+    return key.replace("%2E", ".").replace("%25", "%")
+
+
+class _Units(Messenger):
+    """Marks sites as a unit's own."""
+
+    def _pyro_sample(self, msg: Any) -> None:
+        msg["infer"] = {**msg["infer"], OWN: True}
+
+
+OWN = "_pyrocausal_unit"  # in a site's infer: it was met within `units()`
+
+
+def units() -> Messenger:
+    """In a program, `with pc.units():` says where one unit begins: sites before it are shared by all units.
+
+    Such sites are weights with a prior: `SCM.fit` infers their posterior from all rows, and every answer
+    averages over it. Attributes that are `PyroSample` are shared wherever they are read. Without this mark
+    everything in the program is one unit's own.
+
+    >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+    >>> def program():
+    ...     slope = pyro.sample("slope", dist.Normal(0.0, 10.0))
+    ...     with pc.units():
+    ...         x = pyro.sample("x", dist.Normal(0.0, 1.0))
+    ...         pyro.sample("y", dist.Normal(slope * x, 1.0))
+    >>> scm = pc.SCM(program)
+    >>> scm.graph.to_string(), list(scm.weights)
+    ('x -> y', ['slope'])
+    """
+    return _Units()
 
 
 def over_units(function: Callable[[Any], Any], inputs: Any, *, vectorised: bool = True) -> Any:
@@ -230,10 +325,12 @@ def _check_arguments(program: Callable[..., Any], count: int) -> None:
         return
 
 
-def _has_pyro_samples(module: nn.Module) -> bool:
-    return bool(module.__dict__.get("_pyro_samples")) or (
-        isinstance(module, PyroModule) and any(isinstance(v, PyroSample) for v in vars(type(module)).values())
-    )
+def _pyro_samples(module: nn.Module) -> list[str]:
+    """The names of a module's `PyroSample` attributes."""
+    if not isinstance(module, PyroModule):
+        return []
+    of_class = [name for name, v in vars(type(module)).items() if isinstance(v, PyroSample)]
+    return [*module.__dict__.get("_pyro_samples", ()), *of_class]
 
 
 def _reached_modules(function: Callable[..., Any]) -> dict[str, nn.Module]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pyrocausal.errors import EvidenceError, ProgramError
 from pyrocausal.exogenous import Exogenous, exogenous
 from pyrocausal.intervene import Intervention
-from pyrocausal.units import Program, over_units
+from pyrocausal.units import OWN, Program
 
 Values = dict[str, Tensor]
 
@@ -45,6 +45,7 @@ class World(Messenger):
         draws: uniforms for abduction at sites whose noise is not a function of the value.
         given: per-unit inputs of actions.
         intervention: the actions.
+        weights: values of the sites that all units share.
         pull: whether to abduct the noise of observed sites; score: at which of them to record the
             log-probability.
     """
@@ -60,17 +61,21 @@ class World(Messenger):
         pull: bool,
         score: frozenset[str],
         missing: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ):
         super().__init__()
         self.evidence, self.noise, self.draws, self.given = evidence, noise, draws, given
         self.intervention, self.pull, self.score = intervention, pull, score
         self.missing = missing or {}
+        self.weights = weights or {}
         self.seen = Pass({}, {}, {}, {}, {})
 
     def _pyro_sample(self, msg: Any) -> None:
         if is_plate(msg):
             return
         name, fn = msg["name"], msg["fn"]
+        if self.weights and self._shared(msg):
+            return
         if msg["infer"].get("_deterministic"):
             value = self.seen.computed[name] = msg["value"]
         elif name in self.evidence and not self.intervention.replaces(name):
@@ -86,6 +91,15 @@ class World(Messenger):
         msg["value"] = value
         msg["done"] = True
         msg["stop"] = True
+
+    def _shared(self, msg: Any) -> bool:
+        """Whether a site is no unit's own; then it has its given value, and nothing else to do with this."""
+        computed = msg["infer"].get("_deterministic") and not msg["infer"].get(OWN)
+        if msg["name"] not in self.weights and not computed:
+            return False
+        msg["value"] = self.weights.get(msg["name"], msg["value"])
+        msg["done"] = msg["stop"] = True
+        return True
 
     def _act(self, name: str, natural: Tensor) -> Tensor:
         drawn = self.intervention.drawn(name) if self.pull and name in self.evidence else None
@@ -160,7 +174,7 @@ def run(
     """Run a program about one unit for `units` units; every input tensor has units first."""
     actions = intervention or Intervention()
 
-    def one(inputs: dict[str, Any]) -> dict[str, Values]:
+    def one(inputs: dict[str, Any], weights: Values) -> dict[str, Values]:
         world = World(
             inputs["evidence"],
             inputs["noise"],
@@ -170,6 +184,7 @@ def run(
             pull=pull,
             score=score,
             missing=inputs["missing"],
+            weights=weights,
         )
         with world:
             program()
@@ -189,7 +204,7 @@ def run(
         "unit": torch.arange(units, device=device),  # to map over where there is no other input
     }
     with program.running():
-        return Pass(**over_units(one, inputs, vectorised=vectorised))
+        return Pass(**program.map(one, inputs, vectorised=vectorised))
 
 
 def _tensors(found: Mapping[str, Any]) -> Values:

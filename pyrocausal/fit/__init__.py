@@ -5,6 +5,7 @@ from pyrocausal.fit.likelihood import SiteScores
 from pyrocausal.fit.options import FitOptions, History
 from pyrocausal.fit.refit import Refits, bootstrap
 from pyrocausal.fit.train import check_trainable, train
+from pyrocausal.fit.weights import infer_weights, prior_weights
 
 __all__ = [
     "FitOptions",
@@ -13,6 +14,8 @@ __all__ = [
     "SiteScores",
     "bootstrap",
     "check_trainable",
+    "infer_weights",
+    "prior_weights",
     "train",
     "train_jointly",
 ]

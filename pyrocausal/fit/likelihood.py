@@ -15,7 +15,7 @@ from pyrocausal.errors import ProgramError
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
 from pyrocausal.mechanisms.base import Mechanism, mechanism_of
-from pyrocausal.units import Program, over_units
+from pyrocausal.units import Program
 from pyrocausal.world import Pass, Values, World, run
 
 
@@ -87,15 +87,15 @@ class Inputs:
         mechanisms: dict[str, Mechanism] = {}
         unseen = unseen_noise(structure, intervention, data)
 
-        def one(values: tuple[Values, Values]) -> Values:
-            inputs = _Inputs(*values, {}, {}, intervention, pull=False, score=frozenset())
+        def one(values: tuple[Values, Values], weights: Values) -> Values:
+            inputs = _Inputs(*values, {}, {}, intervention, pull=False, score=frozenset(), weights=weights)
             with inputs:
                 program()
             mechanisms.update(inputs.mechanisms)
             return inputs.features
 
         with program.running(), torch.no_grad():
-            features = over_units(one, (data, unseen), vectorised=structure.vectorised)
+            features = program.map(one, (data, unseen), vectorised=structure.vectorised)
         return cls(mechanisms, features)
 
     def each(self, data: Values) -> Iterator[tuple[Mechanism, list[str], Tensor, Tensor]]:

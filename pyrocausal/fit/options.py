@@ -34,6 +34,7 @@ class FitOptions:
             or the bound; it may use submodels, as in `lambda scm, batch: -scm.do(m=0.0).elbo(batch)`.
         num_particles: draws of the latents a unit and step, for the bound.
         bound: "elbo" or "iwae".
+        method: "svi" or "nuts", for the posterior of weights that have a prior.
     """
 
     epochs: int | None = None
@@ -51,6 +52,7 @@ class FitOptions:
     loss: Callable[[Any, Any], Any] | None = None
     num_particles: int = 1
     bound: str = "elbo"
+    method: str = "svi"
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> FitOptions:

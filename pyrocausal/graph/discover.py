@@ -22,7 +22,7 @@ from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.edges import RUNS, by_probe, by_provenance
 from pyrocausal.mechanisms.base import Mechanism, Origin, mechanism_of, only, tag
-from pyrocausal.units import Program
+from pyrocausal.units import OWN, Program
 from pyrocausal.variables import Column, Variable
 from pyrocausal.world import Values, is_plate, refuse_foreign_sites, run
 
@@ -38,6 +38,7 @@ class Structure:
     vectorised: bool  # False: the program branches on a unit's value and runs unit by unit
     makers: Mapping[str, str]  # variable to the path of the mechanism that makes its distribution
     may_rest: bool  # whether a mechanism may do no work in passes that don't look at its variables
+    shared: Mapping[str, Variable]  # sites outside of `pc.units()`: weights that all units share
 
     def resting(self, program: Program, sites: Collection[str]) -> AbstractContextManager[None]:
         """Within, only the mechanisms of `sites` work."""
@@ -52,15 +53,17 @@ class Structure:
 def discover(program: Program, *, latent: tuple[str, ...] = (), seed: int = 0) -> Structure:
     """Build, record and check a program about one unit."""
     with _own_randomness(seed), torch.no_grad():
-        variables, makers = _record(program, latent, seed)
+        variables, makers, shared = _record(program, latent, seed)
         _all_built(program)
         vectorised = _check_units(program, variables, seed)
         edges = by_provenance(program, variables, seed) | by_probe(program, variables, vectorised, seed)
         may_rest = vectorised and _check_rest(program, variables, makers, seed)
-    edges = {(a, b) for a, b in edges if a != b}
-    return Structure(
-        variables, CausalGraph(tuple(variables), edges, latent=latent), vectorised, makers, may_rest
-    )
+    weights = {name: v for name, v in variables.items() if name in shared and not v.computed}
+    variables = {name: v for name, v in variables.items() if name not in shared}
+    _check_shared(weights, variables, latent)
+    edges = {(a, b) for a, b in edges if a != b and a in variables and b in variables}
+    graph = CausalGraph(tuple(variables), edges, latent=latent)
+    return Structure(variables, graph, vectorised, makers, may_rest, weights)
 
 
 # ---- the sites
@@ -75,12 +78,15 @@ class _Recorder(Messenger):
         self.generator = torch.Generator().manual_seed(seed)
         self.variables: dict[str, Variable] = {}
         self.mechanisms: dict[str, Mechanism] = {}
+        self.own: set[str] = set()  # sites within `pc.units()`
 
     def _pyro_sample(self, msg: Any) -> None:
         refuse_foreign_sites(msg)
         if is_plate(msg):
             return
         name = msg["name"]
+        if msg["infer"].get(OWN):
+            self.own.add(name)
         if name in self.variables:
             raise ProgramError(f"two sites are named '{name}'", fix="give each variable its own name")
         if msg["infer"].get("_deterministic"):
@@ -153,18 +159,20 @@ def _number_support(fn: Any) -> Any:
 
 def _record(
     program: Program, latent: tuple[str, ...], seed: int
-) -> tuple[dict[str, Variable], dict[str, str]]:
-    """The variables of several prior runs, and the paths of the mechanisms that make them.
+) -> tuple[dict[str, Variable], dict[str, str], set[str]]:
+    """The variables of several prior runs, the paths of the mechanisms that make them, and the shared ones.
 
     A variable that a run lacks is optional, one that changes is an error.
     """
     found: list[dict[str, Variable]] = []
     makers: dict[str, str] = {}
+    own: set[str] = set()
     for i in range(RUNS):
         recorder = _Recorder(seed + i, latent)
         with program.running(recorder, validate=True):
             program()
         found.append(recorder.variables)
+        own |= recorder.own
         paths = {id(module): path for path, module in program.named_modules()}
         makers |= {name: paths[id(m)] for name, m in recorder.mechanisms.items() if id(m) in paths}
     merged: dict[str, Variable] = {}
@@ -179,7 +187,27 @@ def _record(
         name: replace(variable, optional=any(name not in run for run in found))
         for name, variable in merged.items()
     }
-    return variables, makers
+    shared = (set(variables) - own) | (program.sampled_attributes & set(variables)) if own else set()
+    return variables, makers, shared
+
+
+def _check_shared(
+    weights: Mapping[str, Variable], variables: Mapping[str, Variable], latent: tuple[str, ...]
+) -> None:
+    for name in latent:
+        if name in weights:
+            raise ProgramError(
+                f"'{name}' is declared latent and lies outside of pc.units()",
+                why="what lies outside is shared by all units: a weight, whose posterior fit infers",
+                fix="move it into the block, or leave it out of latent=",
+            )
+    for name, v in weights.items():
+        if v.discrete or v.optional:
+            raise ProgramError(
+                f"the shared site '{name}' is {'discrete' if v.discrete else 'not met in every run'}",
+                why="the posterior of weights is inferred by methods for continuous ones",
+                fix="give it a continuous prior, or move it into pc.units()",
+            )
 
 
 def _merge(one: Variable, other: Variable) -> Variable:

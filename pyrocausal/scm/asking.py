@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyrocausal.abduct import Problem, abduct, check_presence, prior
+from pyrocausal.abduct import Problem, abduct, check_presence, one_of_each, prior
 from pyrocausal.abduct.bounds import levels_of, log_evidence
 from pyrocausal.counterfactual import Worlds
-from pyrocausal.errors import EvidenceError, InterventionError
+from pyrocausal.errors import DataError, EvidenceError, InterventionError
 from pyrocausal.intervene import Intervention, Natural
 from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm.base import Base, generator_of
 from pyrocausal.table import Table, index_of, read, whole
 from pyrocausal.variables import check_names
-from pyrocausal.world import action_noise
+from pyrocausal.world import Values, action_noise
+
+WEIGHT_DRAWS = 100  # of the shared weights' posterior, that an answer averages over
 
 
 class Asking(Base):
@@ -26,13 +29,43 @@ class Asking(Base):
     # ---- rung 1: seeing
 
     @torch.no_grad()
-    def sample(self, n: int = 1, *, seed: int | None = None) -> Samples:
-        """`n` units drawn from the model (of a submodel: from the interventional distribution)."""
+    def sample(self, n: int = 1, *, num_samples: int | None = None, seed: int | None = None) -> Samples:
+        """`n` units drawn from the model (of a submodel: from the interventional distribution).
+
+        Args:
+            num_samples: of an SCM with shared weights (`pc.units()`), draws of these: each has `n` units, and
+                the answer a leading axis. Default: no axis, and every unit has a draw of its own.
+        """
         n = whole(n, "the number of units n", least=1)
         generator = generator_of(seed)
-        noise = prior(self.variables, n, generator)
-        worlds = self._worlds(noise, n, 1, generator)
-        return Samples(worlds.run(self._intervention).values, self.variables)
+        draws = self._count_draws(num_samples)
+        noise = prior(self.variables, n * (draws or 1), generator)
+        with self._weighted(draws or n, n if draws else 1, generator):
+            values = self._worlds(noise, n, draws or 1, generator).run(self._intervention).values
+        if draws:
+            values = {name: x.unflatten(0, (draws, n)) for name, x in values.items()}
+        return Samples(values, self.variables, draws=draws is not None)
+
+    def _count_draws(self, num_samples: int | None) -> int | None:
+        if num_samples is None:
+            return None
+        if not self._model.structure.shared:
+            raise DataError(
+                f"num_samples={num_samples!r}: the SCM has no weights to draw",
+                why="draws of units are what n counts",
+                fix="leave it out, or give weights a prior outside of pc.units()",
+            )
+        return whole(num_samples, "num_samples", least=1)
+
+    @contextmanager
+    def _weighted(self, draws: int, block: int, generator: torch.Generator) -> Iterator[Values]:
+        """Within, passes use draws of the shared weights' posterior, each for a block of units."""
+        known = self._model.program.weights_posterior
+        kept = len(next(iter(known.values()))) if known else 0
+        chosen = torch.randperm(kept, generator=generator)[torch.arange(draws) % kept] if known else None
+        picked = {name: x[chosen] for name, x in known.items()}
+        with self._model.program.weights(picked, block):
+            yield picked
 
     # ---- rung 3: imagining
 
@@ -69,8 +102,8 @@ class Asking(Base):
             EvidenceError: a variable is missing, the evidence is impossible or contradicts the model, or the
                 engine can't do it.
         """
-        problem = self._problem(read(evidence, self.variables, where="evidence", missing=missing), seed)
-        return self._abduct(problem, evidence, method, num_samples)
+        table = read(evidence, self.variables, where="evidence", missing=missing)
+        return self._abduct(table, method, num_samples, seed)
 
     @torch.no_grad()
     def predict(self, noise: Noise, *, seed: int | None = None) -> Samples:
@@ -108,14 +141,7 @@ class Asking(Base):
         worlds = _named_worlds(do)
         submodels = {name: self.do(actions) if actions else self for name, actions in worlds.items()}
         table = read(evidence, self.variables, where="evidence", missing=missing)
-        problem = self._problem(table, seed, tuple(m._intervention for m in submodels.values()))
-        if (
-            num_samples is None
-            and method in ("auto", "exact")
-            and self._ambiguous(problem, submodels.values())
-        ):
-            num_samples = 100
-        noise = self._abduct(problem, evidence, method, num_samples)
+        noise = self._abduct(table, method, num_samples, seed, tuple(submodels.values()))
         assert noise.factual is not None
         found, natural = self._predict_worlds(
             noise, {k: m._intervention for k, m in submodels.items()}, seed, factual=noise.factual
@@ -132,7 +158,7 @@ class Asking(Base):
         num_samples: int = 1000,
         seed: int | None = None,
     ) -> Posterior:
-        """The posterior of a variable given others, P(name | given): what is believed, not what would be done.
+        """The posterior of a variable given others, P(name | given): what is believed, not what is done.
 
         Everything else is averaged over. A variable with finitely many levels gets a probability for each, by
         Bayes' rule: p(level, given) is exact where all the rest is discrete, and else estimated with
@@ -157,6 +183,10 @@ class Asking(Base):
         draws = whole(num_samples, "num_samples", least=1)
         variable, index = self.variables[name], index_of(given)
         if not variable.discrete or variable.computed:
+            if self._model.structure.shared:
+                raise EvidenceError(
+                    f"infer can't draw '{name}' under uncertain weights", fix="use abduct, whose draws can"
+                )
             noise = abduct(self._problem(table, seed, free=self.variables), method=method, num_samples=draws)
             assert noise.factual is not None
             found = Posterior(name, noise.factual[name], self.variables, index)
@@ -164,9 +194,13 @@ class Asking(Base):
             return found
         levels = levels_of(variable)
         units = len(next(iter(table.values.values())))
-        folded = {n: x.repeat(len(levels), *[1] * (x.dim() - 1)) for n, x in table.values.items()}
-        asked = Table({**folded, name: levels.repeat_interleave(units, 0)}, None, {})
-        scores = log_evidence(self._problem(asked, seed, free=self.variables), draws).reshape(-1, units)
+        copies = WEIGHT_DRAWS if self._model.structure.shared else 1
+        asked = table.repeated(len(levels) * copies)
+        asked.values[name] = levels.repeat_interleave(copies * units, 0)
+        problem = self._problem(asked, seed, free=self.variables, copies=len(levels) * copies)
+        with self._weighted(copies, units, problem.generator):
+            each = log_evidence(problem, draws).reshape(len(levels), copies, units)
+        scores = torch.logsumexp(each, 1)  # the weights are averaged over
         every = levels[:, None].expand(len(levels), units, *variable.shape)
         found = Posterior(name, every, self.variables, index)
         found.weights = torch.softmax(scores.double(), 0)
@@ -178,8 +212,14 @@ class Asking(Base):
         seed: int | None,
         worlds: tuple[Intervention, ...] = (),
         free: Collection[str] = (),
+        copies: int = 1,
     ) -> Problem:
-        """What is asked of abduction, checked; variables in `free` need no evidence."""
+        """What is asked of abduction, checked.
+
+        Args:
+            free: variables that need no evidence, beside latents.
+            copies: how often the table holds every unit.
+        """
         if any(isinstance(action, Natural) for _, _, _, action in self._intervention.items()):
             raise EvidenceError(
                 "evidence in a submodel with natural(…) or edge(…) is not supported",
@@ -189,8 +229,8 @@ class Asking(Base):
         free = {*free, *table.missing, *self._model.graph.latent}
         check_presence(self._model.structure, self._intervention, table.values, free)
         generator = generator_of(seed)
-        units = len(next(iter(table.values.values())))
-        given = self._worlds({}, units, 1, generator).given(self._intervention)
+        units = len(next(iter(table.values.values()))) // copies
+        given = self._worlds({}, units, copies, generator).given(self._intervention)
         return Problem(
             self._model.program,
             self._model.structure,
@@ -203,14 +243,43 @@ class Asking(Base):
             generator=generator,
         )
 
-    def _abduct(self, problem: Problem, evidence: Any, method: str, num_samples: int | None) -> Noise:
+    def _abduct(
+        self,
+        table: Table,
+        method: str,
+        num_samples: int | None,
+        seed: int | None,
+        submodels: tuple[Base, ...] = (),
+    ) -> Noise:
+        """The noise, told apart as far as these submodels need it."""
         if num_samples is not None:
             num_samples = whole(num_samples, "the number of draws num_samples", least=1)
-        noise = abduct(problem, method=method, num_samples=num_samples)
-        noise.index = index_of(evidence)
+        worlds = tuple(m._intervention for m in submodels)
+        if self._model.structure.shared:
+            noise = self._abduct_by_weights(table, method, num_samples or WEIGHT_DRAWS, seed, worlds)
+        else:
+            problem = self._problem(table, seed, worlds)
+            if num_samples is None and method in ("auto", "exact") and self._ambiguous(problem, submodels):
+                num_samples = 100
+            noise = abduct(problem, method=method, num_samples=num_samples)
+        noise.index = table.index
         if noise.factual is not None:
-            noise.factual.index = noise.index
+            noise.factual.index = table.index
         return noise
+
+    def _abduct_by_weights(
+        self,
+        table: Table,
+        method: str,
+        draws: int,
+        seed: int | None,
+        worlds: tuple[Intervention, ...],
+    ) -> Noise:
+        """For every draw of the shared weights, one of the noise given it: the axis of draws is theirs."""
+        problem = self._problem(table.repeated(draws), seed, worlds, copies=draws)
+        with self._weighted(draws, problem.units // draws, problem.generator) as weights:
+            found = abduct(problem, method=method, num_samples=None)
+        return one_of_each(found, draws, weights, problem.generator)
 
     def _worlds(
         self,
@@ -254,7 +323,8 @@ class Asking(Base):
             samples.weights = noise.weights
             return samples
 
-        passes = {name: store.run(intervention) for name, intervention in worlds.items()}
+        with self._model.program.weights(noise.weights_used, units):
+            passes = {name: store.run(intervention) for name, intervention in worlds.items()}
         natural = {
             name: shaped({k: seen.natural[k] for k in worlds[name].names}) for name, seen in passes.items()
         }

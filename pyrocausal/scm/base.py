@@ -88,6 +88,17 @@ class Base:
         return self._model.history
 
     @property
+    def weights(self) -> Samples:
+        """Draws from the posterior of the weights that all units share (until `fit`, from their prior).
+
+        A mapping of name to `(draws, 1, *shape)`; empty without `pc.units()`.
+        """
+        draws = {name: x[:, None] for name, x in self._model.program.weights_posterior.items()}
+        found = Samples(draws, self._model.structure.shared, draws=True)
+        found.group = "posterior"
+        return found
+
+    @property
     def module(self) -> nn.Module:
         """All parameters and buffers, as one torch module."""
         return self._model.program

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,10 @@ from pyrocausal import storage
 from pyrocausal.abduct import Problem
 from pyrocausal.abduct.bounds import BOUNDS, log_marginal
 from pyrocausal.errors import DataError, FitError, SaveError
-from pyrocausal.fit import FitOptions, bootstrap, check_trainable, train, train_jointly
+from pyrocausal.fit import FitOptions, bootstrap, check_trainable, infer_weights, train, train_jointly
 from pyrocausal.intervene import Hard
-from pyrocausal.scm.asking import Asking
-from pyrocausal.table import read, take_rows, whole
+from pyrocausal.scm.asking import WEIGHT_DRAWS, Asking
+from pyrocausal.table import Table, read, take_rows, whole
 from pyrocausal.variables import check_names
 
 
@@ -34,7 +35,10 @@ class Training(Asking):
         Raises:
             EvidenceError: a continuous latent is not in the data: see `elbo`.
         """
-        return log_marginal(self._scored(data, "log_prob", 0))  # nothing is drawn that matters
+        problem, copies = self._scored(data, "log_prob", 0), self._copies
+        with self._weighted(copies, problem.units // copies, problem.generator):
+            each = log_marginal(problem).reshape(copies, -1)
+        return torch.logsumexp(each, 0) - math.log(copies)
 
     def elbo(
         self, data: Any, *, num_particles: int = 1, bound: str = "elbo", seed: int | None = None
@@ -53,6 +57,10 @@ class Training(Asking):
         if bound not in BOUNDS:
             raise FitError(f"bound={bound!r}", fix=f"use one of {', '.join(BOUNDS)}")
         particles = whole(num_particles, "num_particles", least=1)
+        if self._model.structure.shared:
+            raise FitError(
+                "elbo is about parameters, and this SCM has weights with a posterior", fix="use log_prob"
+            )
         return BOUNDS[bound](self._scored(data, "elbo", seed), particles)
 
     def fit(self, data: Any, **options: Any) -> Self:
@@ -61,12 +69,15 @@ class Training(Asking):
         Scales are learned from the training split, once (`reset=True` starts anew). Mechanisms are trained
         together and each keeps the averaged weights that were best on its own held-out likelihood.
 
+        Weights with a prior (see `pc.units`) get a posterior instead: `method="svi"` (a Gaussian, its draws
+        weighted and resampled) or "nuts".
+
         With latents, model and guide are trained together by the evidence lower bound (`bound="iwae"`: the
         importance-weighted one); with discrete latents only and no guide, by the exact likelihood. With
         `loss=`, by that: `data` may then also be several tables by name, of which each batch has rows.
 
         The options (epochs, batch_size, learning_rate, validation, patience, averaging, seed, device,
-        progress, checkpoint, reset, only, loss, num_particles, bound) are those of
+        progress, checkpoint, reset, only, loss, num_particles, bound, method) are those of
         `pyrocausal.fit.FitOptions`.
 
         >>> import pyro, pyrocausal as pc, torch
@@ -91,6 +102,8 @@ class Training(Asking):
             tables = {"": self._training_table(data, settings)}
         model, first = self._model, next(iter(tables.values()))
         unseen = [n for n in self._needed_of_all() if n not in first]
+        if model.structure.shared:
+            return self._fit_weights(first, unseen, settings)
         check_trainable(model.program, self._intervention, first)
         if settings.loss is None:
             self._check_bounded(unseen)
@@ -101,6 +114,23 @@ class Training(Asking):
             model.history = train_jointly(
                 model.program, model.structure, self._intervention, model.guide, tables, loss, settings
             )
+        return self
+
+    def _fit_weights(self, table: dict[str, Tensor], unseen: list[str], settings: FitOptions) -> Self:
+        """Infer the posterior of the weights that all units share."""
+        model = self._model
+        if any(p.requires_grad for p in model.program.parameters()) or settings.loss is not None:
+            raise FitError(
+                "the program has weights with a prior, and parameters (or a loss) too",
+                why="the weights get a posterior given all rows, which parameters don't have",
+                fix="give every parameter a prior, or none",
+            )
+        self._check_bounded(unseen)
+        problem = self._problem(Table(table, None, {}), settings.seed)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(settings.seed)
+            draws, model.diagnostics = infer_weights(problem, settings.method)
+        model.program.keep_posterior(draws)
         return self
 
     def _training_table(self, data: Any, settings: FitOptions) -> dict[str, Tensor]:
@@ -122,7 +152,7 @@ class Training(Asking):
         for name in unseen:
             if name not in proposed and not self.variables[name].discrete:
                 raise FitError(
-                    f"an SCM with the unobserved latent variable '{name}' can't be trained by likelihood alone",
+                    f"an SCM with the unobserved latent '{name}' can't be trained by likelihood alone",
                     why="the likelihood is an integral over the latent",
                     fix=f'give it a guide: SCM(program, latent=["{name}"], '
                     f'guide=pc.guides.Amortized("{name}"))',
@@ -133,7 +163,13 @@ class Training(Asking):
         need = [name for name in self._needed() if name not in proposed]
         table = read(data, self.variables, where=where, need=need)
         self._agree(table.values, where)
-        return self._problem(table, seed, free=proposed)
+        copies = self._copies
+        return self._problem(table.repeated(copies), seed, free=proposed, copies=copies)
+
+    @property
+    def _copies(self) -> int:
+        """How many draws of the shared weights a likelihood averages over."""
+        return WEIGHT_DRAWS if self._model.structure.shared else 1
 
     def bootstrap(
         self,
@@ -157,7 +193,7 @@ class Training(Asking):
             The statistic of every refit, `(replicas, ...)`; its quantiles are the percentile interval.
         """
         settings = FitOptions.of(options)
-        if self._model.graph.latent or settings.loss is not None:
+        if self._model.structure.shared or self._model.graph.latent or settings.loss is not None:
             raise FitError(
                 "bootstrap refits fully observed SCMs by likelihood",
                 why="with latents or a loss of your own, refits can't share one batched training",
