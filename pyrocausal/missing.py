@@ -30,8 +30,8 @@ def fill(column: Any, variable: Variable) -> Gaps:
     if not lacks.any():
         return Gaps(column, None)
     if lacks.all():
-        return Gaps(None, torch.as_tensor(lacks))
-    return Gaps(series.where(~lacks, series[~lacks].iloc[0]), torch.as_tensor(lacks))
+        return Gaps(None, torch.tensor(lacks))
+    return Gaps(series.where(~lacks, series[~lacks].iloc[0]), torch.tensor(lacks))
 
 
 def _numbers(column: Any, variable: Variable) -> np.ndarray:
@@ -53,10 +53,10 @@ def _fill_vectors(array: np.ndarray, variable: Variable) -> Gaps:
     if not rows.any():
         return Gaps(array, None)
     if rows.all():
-        return Gaps(None, torch.as_tensor(rows.all(1)))
+        return Gaps(None, torch.tensor(rows.all(1)))
     whole = ~rows.any(1)
     # a whole vector stands in where there is one, so that it lies in the support (a simplex, say)
     donor = array[whole][0] if whole.any() else np.nanmean(array, 0)
     filled = np.where(lacks, np.nan_to_num(donor), array)
     partly = (rows.any(1) & ~rows.all(1)).any()
-    return Gaps(filled, torch.as_tensor(lacks if partly else rows.any(1)))
+    return Gaps(filled, torch.tensor(lacks if partly else rows.any(1)))

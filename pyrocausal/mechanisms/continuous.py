@@ -173,8 +173,7 @@ class Continuous(Mechanism):
             slopes = torch.exp(-self.output_scale.log_slope(values))
             residual = x - values @ weights
             normal = design.T @ (design * (slopes @ weights)[:, None])
-            ridge = 1e-6 * torch.diag(normal).mean() * torch.eye(len(shift), dtype=x.dtype)
-            shift = shift + torch.linalg.solve(normal + ridge, design.T @ residual)
+            shift = shift + _ridge_solve(normal, design.T @ residual)
         found = {"centre": self.centre + shift[0]}
         if self.num_features:
             found["linear.weight"] = self.linear.weight + shift[None, 1:]
@@ -257,3 +256,10 @@ def _tie_gap(z: Tensor) -> float:
     values = z.unique()
     ties = 1 - len(values) / len(z)
     return ties * values.diff().median().item()
+
+
+def _ridge_solve(matrix: Tensor, vector: Tensor) -> Tensor:
+    """The solution for a positive matrix that collinear features (one-hot ones, say) make singular."""
+    wide = matrix.double()  # in single precision so small a ridge would be lost in rounding
+    ridge = 1e-6 * torch.diag(wide).mean() * torch.eye(len(wide), dtype=wide.dtype, device=wide.device)
+    return torch.linalg.solve(wide + ridge, vector.double()).to(vector.dtype)
