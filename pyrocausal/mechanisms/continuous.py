@@ -19,6 +19,11 @@ the deltas, are two small networks that start as 0, under priors that shrink the
 location: with few rows the model stays near a regression with one shape of noise. The linear term starts at
 least squares. The quadratic one is least squares too and stays so; it is 0 unless it halves the residuals'
 variance, because a quadratic that fits only a little better goes astray where the parents' values are new.
+
+The networks are free to bend the model only where the data ask for it
+(:mod:`~pyrocausal.mechanisms.parsimony`). If the residuals of a linear or a quadratic regression are normal
+and independent of the parents, that regression is the model; if those of a flexible regression are independent
+of them, the noise is additive, and the form stays 0. That is settled before training, with the units.
 """
 
 from __future__ import annotations

@@ -94,13 +94,14 @@ def _residuals(z: Tensor, basis: Tensor) -> Tensor:
 def _dependence(r: Tensor, h: Tensor) -> float:
     r"""How much more r (n,) and h (n, d) depend on each other than independent ones, in standard deviations.
 
-    The statistic sums the squared covariances of cosines of their ranks, :math:`\cos(k \pi p) / k`, and of
-    products of two columns' cosines: a Hilbert-Schmidt independence criterion, whose mean and variance under
-    independence are known (Gretton et al. 2005). A bootstrap's repeated rows count once.
+    The statistic sums the squared covariances of cosines of r's ranks, :math:`\cos(k \pi p) / \sqrt{k}`, with
+    those of h's, :math:`\cos(k \pi p) / k`, and with products of these: a Hilbert-Schmidt independence
+    criterion, whose mean and variance under independence are known (Gretton et al. 2005). A bootstrap's
+    repeated rows count once.
     """
     rows = torch.cat([r[:, None], h.double()], dim=1).unique(dim=0)
     waves = _cosines(rows)
-    own, of_parents = waves[:, 0], waves[:, 1:]
+    own, of_parents = waves[:, 0] * torch.arange(1, _WAVES + 1).sqrt(), waves[:, 1:]
     i, j = torch.triu_indices(h.shape[1], h.shape[1], 1)
     low = of_parents[..., : _WAVES // 2]
     products = low[:, i, :, None] * low[:, j, None, :]
