@@ -22,7 +22,7 @@ variance, because a quadratic that fits only a little better goes astray where t
 
 The networks are free to bend the model only where the data ask for it
 (:mod:`~pyrocausal.mechanisms.parsimony`). If the residuals of a linear or a quadratic regression are normal
-and independent of the parents, that regression is the model; if those of a flexible regression are independent
+and independent of the parents, it is the model; if those of a flexible regression are independent
 of them, the noise is additive, and the form stays 0. That is settled before training, with the units.
 """
 
