@@ -19,10 +19,16 @@ the deltas, are two small networks that start as 0, under priors that shrink the
 location: with few rows the model stays near a regression with one shape of noise. The linear term starts at
 least squares. The quadratic one is least squares too and stays so; it is 0 unless it halves the residuals'
 variance, because a quadratic that fits only a little better goes astray where the parents' values are new.
+
+The networks are free to bend the model only where the data ask for it
+(:mod:`~pyrocausal.mechanisms.parsimony`). If the residuals of a linear or a quadratic regression are normal
+and independent of the parents, it is the model; if those of a flexible regression are independent
+of them, the noise is additive, and the form stays 0. That is settled before training, with the units.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -32,6 +38,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .base import Mechanism, perceptron
+from .parsimony import MOST_COLUMNS, additive, ones, pairs, polynomials, regressors, suffices
 from .power import NaturalUnits, PowerScale
 from .quantile import QuantileDistribution, QuantileSpline
 
@@ -39,6 +46,7 @@ __all__ = ["Continuous"]
 
 _MARGIN = 1.0  # standard deviations beyond the training range at which the networks' inputs are held
 _NODES = 32  # of Gauss-Hermite quadrature over the noise
+_MOST_ROWS = 20_000  # to look at when choosing how simple the model is
 _NEWTON_STEPS = 4  # to match the means
 
 
@@ -70,6 +78,7 @@ class Continuous(Mechanism):
     basis: Tensor
     pairs: Tensor
     quadratic: Tensor
+    free: Tensor  # whether the location's and the form's network may bend the model: 1 or 0
     linear: nn.Linear  # this and the two networks only if there are parents
     location: nn.Sequential
     form: nn.Sequential
@@ -94,8 +103,9 @@ class Continuous(Mechanism):
         self.register_buffer("floor", torch.tensor(1e-4))
         self.register_buffer("feature_range", torch.zeros(2, d))
         self.register_buffer("basis", _cosines(self.shapes, bins), persistent=False)
-        self.register_buffer("pairs", _pairs(d), persistent=False)
+        self.register_buffer("pairs", pairs(d), persistent=False)
         self.register_buffer("quadratic", torch.zeros(self.pairs.shape[1]))
+        self.register_buffer("free", torch.ones(2))
         self.centre = nn.Parameter(torch.zeros(()))
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.shape = nn.Parameter(torch.zeros(2 * bins + 1))
@@ -119,9 +129,10 @@ class Continuous(Mechanism):
         shape: Tensor = self.shape
         if self.num_features:
             inside = h.clamp(self.feature_range[0], self.feature_range[1])
-            delta = self.form(inside)
+            delta = self.free[1] * self.form(inside)
+            location = self.linear(h) + self.free[0] * self.location(inside)
             products = inside[..., self.pairs[0]] * inside[..., self.pairs[1]]
-            centre = centre + (self.linear(h) + self.location(inside))[..., 0] + products @ self.quadratic
+            centre = centre + location[..., 0] + products @ self.quadratic
             log_scale = log_scale + _bounded(delta[..., :1], 6.0)
             shape = shape + delta[..., 1:] @ self.basis
         slopes = torch.exp(log_scale + _bounded(shape, 4.6)) + self.floor
@@ -136,13 +147,15 @@ class Continuous(Mechanism):
 
     @torch.no_grad()
     def learn_scales(self, x: Tensor, features: Tensor) -> None:
-        """Learn the units of x (n,) and of the features (n, d), and start at the least-squares fit."""
+        """Learn the units of x (n,) and of the features (n, d), what is free, and where to start."""
         self.num_rows.fill_(len(x))
-        h = self._learn_feature_scales(features)
-        self.output_scale.fit(x, _polynomial(h))
-        z = self.output_scale(x).double()
+        degree = self._learn_units(x, features)
+        h, z = self.input_scale(features), self.output_scale(x).double()
+        if self.num_features:  # a polynomial that explains everything is taken at its word, far out too
+            margin = _MARGIN if degree is None else math.inf
+            self.feature_range.copy_(torch.stack((h.amin(0) - margin, h.amax(0) + margin)))
         self.floor.fill_(max(1e-4, 0.3 * _tie_gap(z)))
-        self._start_at_least_squares(z, h)
+        self._start_at_least_squares(z, h, degree)
 
     def penalty(self) -> Tensor:
         """Minus the log-prior of the networks' weights and of the shared shape, per row."""
@@ -188,55 +201,71 @@ class Continuous(Mechanism):
         nn.init.zeros_(last.bias)
         return network
 
-    def _learn_feature_scales(self, features: Tensor) -> Tensor:
-        """Learn the features' units; returns them standardised."""
+    def _learn_units(self, x: Tensor, features: Tensor) -> int | None:
+        """Learn the scales, and what is free, from the simplest model that will do; returns its degree.
+
+        Tried in turn are a linear and a quadratic model and one whose location is free, of x itself and then
+        of its power. Only if each leaves residuals that depend on the parents, the noise's form is free too.
+        """
+        plain_features = self._learn_feature_scales(features)
+        rows = slice(None, None, -(-len(x) // _MOST_ROWS))
+        h = self.input_scale(features[rows]).double()
+        flexible = regressors(h)
+        plain, power = copy.deepcopy(self.output_scale), self.output_scale
+        plain.fit_linear(x.mean(), x.std())
+        power.fit(x, flexible, rows=rows)
+        if not 0 < self.num_features <= MOST_COLUMNS:
+            return None
+        straight, curved = polynomials(plain_features(features[rows]).double())
+        models = (
+            (plain_features, 1, straight),
+            (self.input_scale, 1, polynomials(h)[0]),
+            (plain_features, 2, curved),
+        )
+        for scale in (plain, power):
+            z = scale(x[rows]).double()
+            enough = ((units, degree) for units, degree, c in models if suffices(z, c, flexible, h))
+            units, degree = next(enough, (self.input_scale, None))
+            if degree or additive(z, flexible, h):
+                self.output_scale.load_state_dict(scale.state_dict())
+                self.input_scale.load_state_dict(units.state_dict())
+                self.free.copy_(torch.tensor([degree is None, False]))
+                return degree
+        return None
+
+    def _learn_feature_scales(self, features: Tensor) -> PowerScale:
+        """Learn the features' units; returns also those without a power."""
+        plain = copy.deepcopy(self.input_scale)
         for column, values in enumerate(features.T):
             if self.continuous[column]:
-                self.input_scale.fit(values, _ones(len(values)), column)
+                self.input_scale.fit(values, ones(len(values)), column)
+                plain.fit_linear(values.mean(), values.std(), column)
             else:
-                self.input_scale.fit_linear(values.mean(), 0.5, column)
-        h = self.input_scale(features)
-        if self.num_features:
-            self.feature_range.copy_(torch.stack((h.amin(0) - _MARGIN, h.amax(0) + _MARGIN)))
-        return h
+                for scale in (self.input_scale, plain):
+                    scale.fit_linear(values.mean(), 0.5, column)
+        return plain
 
-    def _start_at_least_squares(self, z: Tensor, h: Tensor) -> None:
-        """Start at the regression of z on h (and its products, if they pay), with its residuals' scale."""
+    def _start_at_least_squares(self, z: Tensor, h: Tensor, degree: int | None) -> None:
+        """Start at the regression of z on h; of no given degree, it is quadratic if that pays."""
         d = self.num_features
-        products = h[:, self.pairs[0]] * h[:, self.pairs[1]]
-        straight, curved = _least_squares(z, h), _least_squares(z, torch.cat([h, products], dim=1))
-        pays = 0.5 * len(z) * torch.log(straight[1] / curved[1]) > products.shape[1] * math.log(len(z))
-        weights, variance = curved if pays and straight[1] > 2 * curved[1] else straight
+        straight, curved = (_least_squares(z, columns) for columns in polynomials(h.double()))
+        if degree is None:
+            pays = 0.5 * len(z) * torch.log(straight[1] / curved[1]) > self.pairs.shape[1] * math.log(len(z))
+            degree = 2 if pays and straight[1] > 2 * curved[1] else 1
+        weights, variance = curved if degree == 2 else straight
         self.centre.copy_(weights[0])
         if d:
             self.linear.weight.copy_(weights[None, 1 : d + 1])
             self.linear.bias.zero_()
-        self.quadratic.copy_(weights[d + 1 :] if len(weights) > d + 1 else torch.zeros_like(self.quadratic))
+        self.quadratic.copy_(weights[d + 1 :] if degree == 2 else torch.zeros_like(self.quadratic))
         self.log_scale.copy_(0.5 * variance.clamp_min(1e-6).log())
 
 
-def _least_squares(z: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """The barely ridged regression of z on 1 and the columns: its weights, and the residuals' variance."""
-    design = torch.cat([_ones(len(z)), columns.double()], dim=1)
+def _least_squares(z: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:
+    """The barely ridged regression of z on the design's columns: its weights, and the residuals' variance."""
     ridge = 1e-6 * len(z) * torch.eye(design.shape[1], dtype=torch.float64)
     weights = torch.linalg.solve(design.T @ design + ridge, design.T @ z)
     return weights, (z - design @ weights).var()
-
-
-def _polynomial(h: Tensor) -> Tensor:
-    """1, h, its squares (with the products, if the columns are few) and its cubes, for a quick regression."""
-    h = h.double().clamp(-4, 4)
-    i, j = _pairs(h.shape[-1])
-    return torch.cat([_ones(len(h)), h, h[:, i] * h[:, j], h**3], dim=1)
-
-
-def _ones(n: int) -> Tensor:
-    return torch.ones(n, 1, dtype=torch.float64)
-
-
-def _pairs(d: int, limit: int = 12) -> Tensor:
-    """Which of d features to multiply: every pair, or only each with itself if they are many."""
-    return torch.triu_indices(d, d) if d <= limit else torch.arange(d).expand(2, d)
 
 
 def _cosines(count: int, bins: int) -> Tensor:

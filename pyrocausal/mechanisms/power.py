@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Transform, constraints
 
-__all__ = ["NaturalUnits", "PowerScale"]
+__all__ = ["NaturalUnits", "PowerScale", "orthonormal"]
 
 # The exponents to choose a power transform from; none is 0 or 2, where Yeo-Johnson's formula has a limit.
 _EXPONENTS = (-1.0, -0.5, 0.001, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.999, 2.5, 3.0)
 _LIKELIHOOD_GAIN = 4.0  # what a power other than 1 must gain, in nats over all rows, to be chosen
+_ALL = slice(None)
 _MAX_ROWS = 5000  # rows used to choose the power
 
 
@@ -68,10 +69,10 @@ class PowerScale(nn.Module):
         self.register_buffer("least", torch.full(shape, -math.inf))
 
     @torch.no_grad()
-    def fit(self, x: Tensor, explained_by: Tensor, column: int | tuple[()] = ()) -> None:
-        """Choose the power under which a regression of x (n,) on ``explained_by`` (n, p) is most likely."""
+    def fit(self, x: Tensor, explained_by: Tensor, column: int | tuple[()] = (), rows: slice = _ALL) -> None:
+        """Choose the power under which a regression of x[rows] on ``explained_by`` (n, p) is most likely."""
         x = x.double()
-        centre, scale, power = self._choose(x, explained_by)
+        centre, scale, power = self._choose(x[rows], explained_by)
         t = (x - centre) / scale
         y = _yeo_johnson(t, power)
         found = {"centre": centre, "scale": scale, "power": power, "low": t.min(), "high": t.max()}
@@ -80,15 +81,18 @@ class PowerScale(nn.Module):
         for name, value in found.items():
             getattr(self, name)[column] = value.to(self.sd.dtype)
 
-    def fit_linear(self, centre: Tensor, scale: float, column: int) -> None:
-        """Only shift and scale a column, as suits a 0/1 code."""
-        self.mean[column], self.sd[column] = centre, scale
+    @torch.no_grad()
+    def fit_linear(self, centre: Tensor, scale: Tensor | float, column: int | tuple[()] = ()) -> None:
+        """Only shift and scale, as suits a 0/1 code."""
+        plain = {"centre": centre, "scale": scale, "power": 1.0, "mean": 0.0, "sd": 1.0}
+        for name, value in {**plain, "low": -1.0, "high": 1.0, "least": -math.inf}.items():
+            getattr(self, name)[column] = value
 
     @staticmethod
     def _choose(x: Tensor, explained_by: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The centre, scale and power of greatest profile likelihood, least squares standing for the mean."""
         rows = slice(None, None, max(1, len(x) // _MAX_ROWS))
-        x, basis = x[rows], _orthonormal(explained_by[rows])
+        x, basis = x[rows], orthonormal(explained_by[rows])
         best, choice = x.new_tensor(-math.inf), None
         for centre, scale, power in _candidates(x):
             t = (x - centre) / scale
@@ -164,7 +168,7 @@ def _candidates(x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
                 yield high, spread / part, x.new_tensor(power)
 
 
-def _orthonormal(columns: Tensor) -> Tensor:
+def orthonormal(columns: Tensor) -> Tensor:
     """An orthonormal basis of the space that the columns span."""
     columns = columns / columns.norm(dim=0).clamp_min(1e-12)
     left, singular, _ = torch.linalg.svd(columns, full_matrices=False)
