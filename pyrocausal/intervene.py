@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -24,10 +25,32 @@ from pyrocausal.variables import Variable, check_names
 
 @dataclass(frozen=True, eq=False)
 class Hard:
-    """do(x = value): one value for all units, or one per unit (`per_unit`, shape `(n, *event)`)."""
+    """do(x = value): one value for all units, or one per unit (`per_unit`, shape `(n, *event)`).
+
+    Values of a pandas Series belong to the units with its labels, its `index`.
+    """
 
     value: Tensor
     per_unit: bool = False
+    index: pd.Index | None = None
+
+    def of_units(self, name: str, labels: pd.Index | None, units: int) -> Tensor:
+        """The values of these units, in their order."""
+        if len(self.value) != units:
+            raise InterventionError(
+                f"do({name}=…) gives {len(self.value)} values for {units} units",
+                fix="give one value for all units, or one per unit",
+            )
+        if self.index is None or labels is None or self.index.equals(labels):
+            return self.value
+        order = self.index.get_indexer(labels) if self.index.is_unique else np.full(1, -1)
+        if (order < 0).any():
+            raise InterventionError(
+                f"do({name}=…): the Series' labels are not those of the units",
+                why=f"they begin with {self.index[0]!r}, and the units with {labels[0]!r}",
+                fix="align it with the evidence, or pass .to_numpy() to go by position",
+            )
+        return self.value[torch.as_tensor(order)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,7 +363,8 @@ def _hard(variable: Variable, value: Any) -> Hard:
         number = torch.as_tensor(float(value)).expand(variable.shape)
         return Hard(variable.encode(number[None], where=where)[0])
     if shape[1:] == variable.shape:
-        return Hard(variable.encode(value, where=where), per_unit=True)
+        index = value.index if isinstance(value, pd.Series) else None
+        return Hard(variable.encode(value, where=where), per_unit=True, index=index)
     raise InterventionError(
         f"{where}: shape {shape} is ambiguous or wrong",
         why=f"one unit's value has shape {variable.shape}; per-unit values have the units before it",

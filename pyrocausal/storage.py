@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pyrocausal.errors import SaveError
 from pyrocausal.files import read_tensors, write_tensors
 from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.units import Program
 from pyrocausal.variables import Column, Variable
@@ -28,6 +30,7 @@ class Stored:
     graph: CausalGraph
     columns: dict[str, Column]
     recipe: dict[str, Any] | None  # of an SCM made from a graph
+    reads: dict[str, list[str | None]]  # mechanism to the parents that it is called with, in order
 
     def graph_program(self, path: str | Path) -> GraphProgram:
         if self.recipe is None:
@@ -48,6 +51,15 @@ class Stored:
                 f"{'file' if odd_names[0] in self.columns else 'program'}",
                 fix="pass the program that was saved",
             )
+        for name, parents in _reads(program).items():
+            before = self.reads.get(name, parents)
+            if parents != before:
+                raise SaveError(
+                    f"{path} does not fit the program",
+                    why=f"'{_shown(name)}' was called with the parents {_listed(before)} and now with "
+                    f"{_listed(parents)}",
+                    fix="call it as in the program that was saved: its weights belong to their order",
+                )
         state = program.state_dict()
         missing, extra = sorted(set(state) - set(self.tensors)), sorted(set(self.tensors) - set(state))
         shapes = [k for k in state if k in self.tensors and state[k].shape != self.tensors[k].shape]
@@ -71,6 +83,7 @@ def save(path: str | Path, program: Program, variables: Mapping[str, Variable], 
         "graph": graph.to_string(),
         "columns": {name: asdict(v.column) for name, v in variables.items()},
         "recipe": recipe,
+        "reads": _reads(program),
     }
     write_tensors(path, program.state_dict(), {"pyrocausal": json.dumps(about)})
 
@@ -79,6 +92,11 @@ def read(path: str | Path) -> Stored:
     tensors, metadata = read_tensors(path)
     if "pyrocausal" not in metadata:
         raise SaveError(f"{path} was not written by SCM.save", fix="check the path")
+    broken = [name for name, x in tensors.items() if x.is_floating_point() and torch.isnan(x).any()]
+    if broken:
+        raise SaveError(
+            f"{path} is damaged", why=f"'{broken[0]}' is not a number", fix="save the model again, or a copy"
+        )
     about = json.loads(metadata["pyrocausal"])
     if about["format"] > FORMAT:
         raise SaveError(f"{path} was written by a newer pyrocausal", fix="upgrade: pip install -U pyrocausal")
@@ -86,4 +104,18 @@ def read(path: str | Path) -> Stored:
         name: Column(**{**c, "levels": None if c["levels"] is None else tuple(c["levels"])})
         for name, c in about["columns"].items()
     }
-    return Stored(tensors, CausalGraph.from_string(about["graph"]), columns, about["recipe"])
+    graph = CausalGraph.from_string(about["graph"])
+    return Stored(tensors, graph, columns, about["recipe"], about.get("reads", {}))
+
+
+def _reads(program: Program) -> dict[str, list[str | None]]:
+    mechanisms = {path: m for path, m in program.named_modules() if isinstance(m, Mechanism)}
+    return {path: list(m.reads) for path, m in mechanisms.items()}
+
+
+def _shown(path: str) -> str:
+    return path.split(".", 1)[-1]
+
+
+def _listed(parents: list[str | None]) -> str:
+    return "(" + ", ".join("a computed value" if p is None else f"'{p}'" for p in parents) + ")"

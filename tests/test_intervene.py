@@ -1,5 +1,6 @@
 """Actions: each kind, how they combine, what they do to the graph, and what is refused."""
 
+import pandas as pd
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -310,3 +311,22 @@ def test_far_actions_warn(caplog):
         assert not caplog.records
         scm.do(x=20.0)
     assert "do(x) is 2" in caplog.text and "standard deviations" in caplog.text
+
+
+# ---- per-unit values with labels
+
+
+def test_a_series_belongs_to_the_units_with_its_labels():
+    def program():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(x, 1.0))
+
+    units = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [0.0, 0.0, 0.0]}, index=["a", "b", "c"])
+    shuffled = pd.Series({"c": 30.0, "a": 10.0, "b": 20.0})
+    scm = pc.SCM(program)
+    assert scm.counterfactual(units, do={"x": shuffled})["x"].tolist() == [10.0, 20.0, 30.0]
+    assert scm.counterfactual(units, do={"x": shuffled.to_numpy()})["x"].tolist() == [30.0, 10.0, 20.0]
+    with pytest.raises(InterventionError, match="labels"):
+        scm.counterfactual(units, do={"x": pd.Series([1.0, 2.0, 3.0])})
+    noise = scm.abduct(units)
+    assert scm.do(x=shuffled).predict(noise)["x"].tolist() == [10.0, 20.0, 30.0]

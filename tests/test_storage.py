@@ -4,12 +4,15 @@ import json
 import os
 
 import pandas as pd
+import pyro
 import pytest
 import torch
+from pyro.nn import PyroModule
 from safetensors import safe_open
 
 import pyrocausal as pc
 from pyrocausal import files
+from pyrocausal import mechanisms as m
 from pyrocausal.errors import SaveError
 
 from . import scenarios
@@ -159,3 +162,33 @@ def test_variables_that_the_program_lacks(path):
 
     pc.SCM(one).save(path)
     refused(lambda: pc.SCM.load(path, renamed))
+
+
+class Ordered(PyroModule):
+    """y reads a and b in one order or the other: same shapes, other meaning."""
+
+    def __init__(self, swap: bool):
+        super().__init__()
+        self.swap = swap
+        self.a, self.b, self.y = m.Linear(), m.Linear(), m.Linear()
+
+    def forward(self):
+        a, b = pyro.sample("a", self.a()), pyro.sample("b", self.b())
+        pyro.sample("y", self.y(b, a) if self.swap else self.y(a, b))
+
+
+def test_parents_in_another_order_are_an_error(path):
+    pc.SCM(Ordered(swap=False)).save(path)
+    assert same_state(pc.SCM.load(path, Ordered(swap=False)), pc.SCM(Ordered(swap=False)))
+    with pytest.raises(SaveError, match="'y' was called with the parents"):
+        pc.SCM.load(path, Ordered(swap=True))
+
+
+def test_a_file_with_nan_is_damaged(path):
+    scm = pc.SCM(Ordered(swap=False))
+    with torch.no_grad():
+        for p in scm.parameters():
+            p.fill_(float("nan"))
+    scm.save(path)
+    with pytest.raises(SaveError, match="damaged"):
+        pc.SCM.load(path, Ordered(swap=False))

@@ -75,6 +75,8 @@ class Mechanism(nn.Module):
     continuous: tuple[bool, ...]  # which features are numbers in natural units, rather than 0/1 indicators
     calibrated: Tensor
 
+    reads: tuple[str | None, ...] = ()  # the variables that it was built for, in the order of its arguments
+
     made_with: dict[str, Any]  # the arguments it was made with, so that a file can say how to make it again
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Mechanism:
@@ -126,6 +128,7 @@ class Mechanism(nn.Module):
             return _Unused()
         values = [torch.as_tensor(parent) for parent in parents]
         if self.blocks is None:
+            self.reads = tuple(_name_of(value) for value in values)
             self._build([block_of(value) for value in values])
         features = self.encode(values)
         distribution = self.distribution(features)
@@ -175,6 +178,12 @@ class Mechanism(nn.Module):
         self.continuous = tuple(block.continuous for block in blocks for _ in range(block.size))
         self.build()
         self.to(self.calibrated.device)
+
+
+def _name_of(parent: Tensor) -> str | None:
+    """Which variable a parent is; None if it was computed from variables."""
+    origin: Origin | None = getattr(parent, "_pyrocausal_origin", None)
+    return None if origin is None else origin.name
 
 
 def mechanism_of(distribution: Any) -> tuple[Mechanism, Tensor] | None:
