@@ -2,6 +2,7 @@
 
 from pyrocausal import guides, mechanisms
 from pyrocausal._version import __version__ as __version__
+from pyrocausal.calibration import Calibration, check_abduction
 from pyrocausal.errors import PyrocausalError
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph
@@ -9,10 +10,12 @@ from pyrocausal.handlers import abduct, do, predict
 from pyrocausal.intervene import edge, natural, policy
 from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm import SCM
+from pyrocausal.twin import twin
 from pyrocausal.units import units
 
 __all__ = [
     "SCM",
+    "Calibration",
     "CausalGraph",
     "Counterfactual",
     "Exogenous",
@@ -22,6 +25,7 @@ __all__ = [
     "PyrocausalError",
     "Samples",
     "abduct",
+    "check_abduction",
     "do",
     "edge",
     "exogenous",
@@ -30,5 +34,6 @@ __all__ = [
     "natural",
     "policy",
     "predict",
+    "twin",
     "units",
 ]

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -31,6 +32,8 @@ class Worlds:
         generator: for actions that draw afresh.
         factual: values of the world `base`, if known: what an action does not reach keeps them, without a
             computation.
+        levels: see `World`.
+        labels: of the units, if they have any.
     """
 
     def __init__(
@@ -44,10 +47,13 @@ class Worlds:
         generator: torch.Generator,
         factual: Values | None = None,
         base: Intervention | None = None,
+        levels: Mapping[str, int] | None = None,
+        labels: pd.Index | None = None,
     ):
+        self.levels = levels
         self.factual, self.base = factual or {}, base or Intervention()
         self.program, self.structure, self.noise = program, structure, noise
-        self.units, self.copies, self.generator = units, copies, generator
+        self.units, self.copies, self.generator, self.labels = units, copies, generator, labels
         self._memo: dict[Any, Pass] = {}
         self._fresh: dict[int, Tensor] = {}
 
@@ -63,7 +69,8 @@ class Worlds:
         for depth, key, name, action in intervention.items():
             match action:
                 case Hard(per_unit=True):
-                    given[key] = self._per_unit(name, action.value)
+                    value = action.of_units(name, self.labels, self.units)
+                    given[key] = value.repeat(self.copies, *[1] * (value.dim() - 1))
                 case Stochastic():
                     given[key] = self._action_noise(name, action)
                 case Natural():
@@ -80,6 +87,7 @@ class Worlds:
             "evidence": kept,
             "given": self.given(intervention),
             "intervention": intervention,
+            "levels": self.levels,
         }
         total = self.units * self.copies
         moving = [name for name in self.structure.variables if name not in kept]
@@ -116,14 +124,6 @@ class Worlds:
             for n, x in self.factual.items()
             if n not in reached and not self.structure.variables[n].computed
         }
-
-    def _per_unit(self, name: str, value: Tensor) -> Tensor:
-        if len(value) != self.units:
-            raise InterventionError(
-                f"do({name}=…) gives {len(value)} values for {self.units} units",
-                fix="give one value for all units, or one per unit",
-            )
-        return value if self.copies == 1 else value.repeat(self.copies, *[1] * (value.dim() - 1))
 
     def _action_noise(self, name: str, action: Stochastic) -> Tensor:
         """What the action drew, if it was abducted; else one fresh draw for all worlds with this action."""

@@ -123,7 +123,7 @@ def natural(actions: Mapping[str, Any] | None = None, /, **kw: Any) -> Natural:
     `do(t=1, m=natural(t=0))` treats, but holds the mediator at what it would have been without treatment: the
     counterfactual behind natural direct effects (Pearl 2001).
     """
-    return Natural({**(actions or {}), **kw})
+    return Natural({**_named(actions, "natural(t=0)"), **kw})
 
 
 def edge(by_child: Mapping[str, Any] | None = None, /, **kw: Any) -> Edge:
@@ -146,10 +146,18 @@ def edge(by_child: Mapping[str, Any] | None = None, /, **kw: Any) -> Edge:
     >>> cf["t"], cf["m"], cf["y"]
     (tensor([0.]), tensor([2.]), tensor([2.]))
     """
-    given = {**(by_child or {}), **kw}
+    given = {**_named(by_child, "edge(m=1)"), **kw}
     if not given:
         raise InterventionError("edge() names no child", fix="write do(t=pc.edge(m=1)), m a child of t")
     return Edge(given)
+
+
+def _named(given: Any, example: str) -> Mapping[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise InterventionError(
+            f"{example.partition('(')[0]}({given!r}) names no variable", fix=f"write pc.{example}"
+        )
+    return given or {}
 
 
 def along(
@@ -175,8 +183,9 @@ def along(
     layers: list[dict[str, Action]] = []
     for child in (name for name in variables if name in seen):
         others = {parent: Natural() for parent in graph.parents(child) if parent not in seen[child]}
-        world = Natural(parse_actions({**others, **seen[child]}, {}, variables))
-        layers.append({child: world})
+        world = parse_actions({**others, **seen[child]}, {}, variables)
+        _refuse_edges(world)
+        layers.append({child: Natural(world)})
     return layers
 
 
@@ -332,7 +341,7 @@ def _refuse_edges(actions: Mapping[str, Action]) -> None:
     for name, action in actions.items():
         if isinstance(action, Edge):
             raise InterventionError(
-                f"natural({name}=edge(…)) is not supported",
+                f"edge(…) within natural(…) or edge(…), on '{name}', is not supported",
                 fix="write the path as nested natural(…), or act in two steps: do(t=edge(…)).do(…)",
             )
 

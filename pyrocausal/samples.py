@@ -38,6 +38,7 @@ class Samples(Mapping[str, Tensor]):
 
     group = "interventional"
     weights: Tensor | None = None  # (draws, units), adding up to 1 in a unit; None: draws are equally likely
+    chains: int = 1  # Markov chains that the draws are of, one chain after the other
 
     def __init__(
         self,
@@ -181,7 +182,8 @@ class Samples(Mapping[str, Tensor]):
         arrays = {}
         for name, value in self.values_.items():
             data = value.detach().cpu().numpy()
-            data = data[None] if self.has_draws else data[None, None]
+            data = data if self.has_draws else data[None]
+            data = data.reshape(self.chains, -1, *data.shape[1:])
             extra = [f"{name}_dim_{i}" for i in range(data.ndim - 3)]
             arrays[name] = xarray.DataArray(data, dims=["chain", "draw", "unit", *extra])
         index = self._index()
@@ -272,6 +274,17 @@ class Noise(Samples):
         self.weights_used = {}
 
 
+class Worlds(dict[str, Samples]):
+    """Worlds by name."""
+
+    def __missing__(self, name: str) -> Samples:
+        raise UnknownVariable(
+            f"there is no world {name!r} here",
+            why=f"the worlds are {', '.join(self)}",
+            fix=did_you_mean(str(name), list(self)) or "use one of these",
+        )
+
+
 class Counterfactual(Samples):
     """What the same units would have been: a world's values, beside the factual ones and the shared noise.
 
@@ -300,8 +313,10 @@ class Counterfactual(Samples):
         super().__init__(
             only.values_ if single else {}, only.variables, draws=only.has_draws, index=only.index
         )
-        self.worlds = dict(worlds)
+        self.worlds = Worlds(worlds)
         self.weights = only.weights
+        for world in self.worlds.values():
+            world.chains = noise.chains
         self.factual, self.noise, self.natural = factual, noise, dict(natural)
         self.diagnostics = noise.diagnostics
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from pyrocausal.errors import DataError, did_you_mean
+from pyrocausal.errors import DataError, UnknownVariable, did_you_mean
 from pyrocausal.missing import fill
 from pyrocausal.samples import Samples
 from pyrocausal.variables import Variable, check_names, table_column
@@ -50,6 +50,13 @@ class Table:
 class Checked(dict[str, Tensor]):
     """Values that `read` has seen before: rows of a table, in training."""
 
+    def __missing__(self, name: str) -> Tensor:
+        raise UnknownVariable(
+            f"the batch has no column {name!r}",
+            why=f"it has {', '.join(self)}",
+            fix=did_you_mean(str(name), self) or "use one of these",
+        )
+
 
 def read(
     data: Any,
@@ -85,19 +92,22 @@ def read(
             fix="pass a pandas DataFrame or a mapping of variable to array",
         )
     found = {name: table_column(data, name, v.shape) for name, v in variables.items()}
+    if missing == "abduct":  # one unit's cell may be None
+        found |= {name: [None] for name, column in found.items() if column is None and name in data}
     _check_presence(data, found, variables, where, tuple(need))
     gaps: dict[str, Tensor] = {}
     if missing == "abduct":
         for name, column in found.items():
             if column is not None and not (variables[name].computed or variables[name].optional):
-                found[name], lacks = fill(column, variables[name])
+                found[name], lacks = fill(column, variables[name], where=where)
                 gaps |= {} if lacks is None else {name: lacks}
     values = {n: _encode(variables[n], column, where) for n, column in found.items() if column is not None}
     if not values:
         raise DataError(
-            f"{where}: no variable of the program is in the data", fix="name columns as the sites are"
+            f"{where}: {'every cell is missing' if gaps else 'no variable of the program is in the data'}",
+            fix="give one value at least" if gaps else "name columns as the sites are",
         )
-    _check_lengths(values, where)
+    _check_lengths({**gaps, **values}, where)  # a column that is missing wholly has a length too
     return Table(values, index_of(data), gaps)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pyrocausal.errors import EvidenceError, ProgramError
 from pyrocausal.exogenous import Exogenous, exogenous
+from pyrocausal.exogenous.levels import log_levels
 from pyrocausal.intervene import Intervention
 from pyrocausal.units import OWN, Program
 
@@ -32,6 +33,7 @@ class Pass(NamedTuple):
     noise: Values
     log_prob: Values  # of evidence under the variable's own mechanism, one number a unit
     computed: Values  # what deterministic sites gave, before actions
+    levels: Values = {}  # the log-probability of every level, levels last, where that was asked for
 
 
 class World(Messenger):
@@ -48,6 +50,7 @@ class World(Messenger):
         weights: values of the sites that all units share.
         pull: whether to abduct the noise of observed sites; score: at which of them to record the
             log-probability.
+        levels: discrete variables at which to record the probabilities of all levels, and how many they have.
     """
 
     def __init__(
@@ -62,13 +65,14 @@ class World(Messenger):
         score: frozenset[str],
         missing: Mapping[str, Tensor] | None = None,
         weights: Mapping[str, Tensor] | None = None,
+        levels: Mapping[str, int] | None = None,
     ):
         super().__init__()
         self.evidence, self.noise, self.draws, self.given = evidence, noise, draws, given
         self.intervention, self.pull, self.score = intervention, pull, score
         self.missing = missing or {}
-        self.weights = weights or {}
-        self.seen = Pass({}, {}, {}, {}, {})
+        self.weights, self.levels = weights or {}, levels or {}
+        self.seen = Pass({}, {}, {}, {}, {}, {})
 
     def _pyro_sample(self, msg: Any) -> None:
         if is_plate(msg):
@@ -76,6 +80,8 @@ class World(Messenger):
         name, fn = msg["name"], msg["fn"]
         if self.weights and self._shared(msg):
             return
+        if name in self.levels:
+            self.seen.levels[name] = log_levels(fn, self.levels[name])
         if msg["infer"].get("_deterministic"):
             value = self.seen.computed[name] = msg["value"]
         elif name in self.evidence and not self.intervention.replaces(name):
@@ -169,6 +175,7 @@ def run(
     pull: bool = False,
     score: frozenset[str] = frozenset(),
     missing: Mapping[str, Tensor] | None = None,
+    levels: Mapping[str, int] | None = None,
     vectorised: bool = True,
 ) -> Pass:
     """Run a program about one unit for `units` units; every input tensor has units first."""
@@ -185,6 +192,7 @@ def run(
             score=score,
             missing=inputs["missing"],
             weights=weights,
+            levels=levels,
         )
         with world:
             program()

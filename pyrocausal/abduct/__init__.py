@@ -16,10 +16,14 @@ from pyrocausal.errors import EvidenceError
 from pyrocausal.samples import Noise, Samples
 from pyrocausal.world import Pass, Values
 
-from .importance import by_guide, importance
+from .countable import enumerable
+from .enumeration import enumerate_levels, listed_or_drawn
+from .importance import by_guide, importance, poor, warn_if_poor
+from .mcmc import nuts
 from .problem import Draws, Problem, check_explained, check_presence, prior
+from .variational import svi
 
-__all__ = ["ENGINES", "Problem", "abduct", "check_presence", "prior"]
+__all__ = ["ENGINES", "Problem", "abduct", "check_presence", "one_of_each", "prior"]
 
 logger = logging.getLogger("pyrocausal")
 
@@ -33,8 +37,11 @@ def exact(problem: Problem, count: int | None) -> Draws:
 
 ENGINES: dict[str, Callable[[Problem, int | None], Draws]] = {
     "exact": exact,
+    "enumerate": enumerate_levels,
     "guide": by_guide,
     "importance": importance,
+    "svi": svi,
+    "nuts": nuts,
 }
 
 
@@ -47,7 +54,12 @@ def abduct(problem: Problem, *, method: str = "auto", num_samples: int | None = 
     """
     chosen = choose(problem) if method == "auto" else method
     check_method(problem, chosen)
-    draws = ENGINES[chosen](problem, num_samples)
+    engine = listed_or_drawn if (method, chosen) == ("auto", "enumerate") else ENGINES[chosen]
+    draws = engine(problem, num_samples)
+    if method == "auto" and _needs_gradients(problem, draws):
+        draws = max(draws, svi(problem, num_samples), key=lambda d: float(d.diagnostics["ess"].min()))
+    if draws.diagnostics["method"] in ("importance", "svi"):
+        warn_if_poor(draws.diagnostics)
     if method == "auto" and chosen != "exact":
         logger.info("Abduction by %s.", draws.diagnostics["method"])
     return _explained(problem, draws)
@@ -57,9 +69,18 @@ def choose(problem: Problem) -> str:
     """The cheapest engine that is right for a problem."""
     if not problem.unobserved:
         return "exact"
+    if enumerable(problem):
+        return "enumerate"
     if problem.guide is not None and not problem.lacking.any() and _size(problem) > LARGE:
         return "guide"
     return "importance"
+
+
+def _needs_gradients(problem: Problem, draws: Draws) -> bool:
+    """Whether draws from the prior missed some unit's posterior, and gradients can lead to it."""
+    if draws.diagnostics["method"] != "importance" or problem.guide is not None:
+        return False
+    return bool(poor(draws.diagnostics).any()) and not any(v.discrete for v in problem.unobserved.values())
 
 
 def check_method(problem: Problem, method: str) -> None:
@@ -102,7 +123,32 @@ def _explained(problem: Problem, draws: Draws) -> Noise:
     noise.factual = Samples(shaped(seen.values), problem.structure.variables, draws=draws.size is not None)
     noise.weights = noise.factual.weights = _normalised(draws.log_weights)
     noise.diagnostics = draws.diagnostics
+    noise.chains = noise.factual.chains = draws.diagnostics.get("chains", 1)
     return noise
+
+
+def one_of_each(noise: Noise, draws: int, weights: Values, generator: torch.Generator) -> Noise:
+    """Noise of `draws` copies of every unit, one after the other, as noise with an axis of draws.
+
+    Where each copy has several draws of its own, one of them is taken.
+    """
+    assert noise.factual is not None
+    units = noise.num_units // draws
+    chosen = None
+    if noise.has_draws:
+        odds = noise.weights if noise.weights is not None else torch.ones(noise.num_draws or 1, draws * units)
+        chosen = torch.multinomial(odds.T.double(), 1, generator=generator)[:, 0]
+
+    def shaped(values: Values) -> Values:
+        each = torch.arange(draws * units)
+        picked = values if chosen is None else {name: x[chosen, each] for name, x in values.items()}
+        return {name: x.unflatten(0, (draws, units)) for name, x in picked.items()}
+
+    found = Noise(shaped(noise.values_), draws=True)
+    found.factual = Samples(shaped(noise.factual.values_), noise.factual.variables, draws=True)
+    found.weights_used = weights
+    found.diagnostics = noise.diagnostics
+    return found
 
 
 def _complete(problem: Problem, seen: Pass, count: int) -> Values:

@@ -30,7 +30,8 @@ def elbo(problem: Problem, particles: int) -> Tensor:
 
     Discrete latents that the guide does not propose are summed out of p.
     """
-    return _log_weights(problem, particles).mean(0)
+    log_weights, log_jump = _log_weights(problem, particles)
+    return (log_weights + _credit(log_weights, log_weights, log_jump)).mean(0)
 
 
 def iwae(problem: Problem, particles: int) -> Tensor:
@@ -38,13 +39,16 @@ def iwae(problem: Problem, particles: int) -> Tensor:
 
     .. math:: E \log \frac{1}{K} \sum_{k=1}^K \frac{p(e, z_k)}{q(z_k \mid e)}, \quad z_k \sim q(z \mid e)
     """
-    return torch.logsumexp(_log_weights(problem, particles), 0) - math.log(particles)
+    log_weights, log_jump = _log_weights(problem, particles)
+    bound = torch.logsumexp(log_weights, 0) - math.log(particles)
+    return bound + _credit(bound.expand_as(log_weights), log_weights, log_jump).sum(0)
 
 
 def log_evidence(problem: Problem, draws: int) -> Tensor:
-    """An estimate of log p(evidence) of every unit, `(units,)`: exact where all that is unobserved is discrete.
+    """An estimate of log p(evidence) of every unit, `(units,)`.
 
-    Else it is the importance-weighted bound, with the guide as proposal or, without one, the prior.
+    It is exact where all that is unobserved is discrete. Else it is the importance-weighted bound, with the
+    guide as proposal or, without one, the prior.
     """
     if all(v.discrete for v in problem.unobserved.values()):
         return log_marginal(problem)
@@ -54,16 +58,33 @@ def log_evidence(problem: Problem, draws: int) -> Tensor:
 BOUNDS = {"elbo": elbo, "iwae": iwae}
 
 
-def _log_weights(problem: Problem, particles: int) -> Tensor:
+def _log_weights(problem: Problem, particles: int) -> tuple[Tensor, Tensor]:
+    """log p(e, z) - log q(z | e), and the part of log q that is of discrete latents, `(particles, units)`."""
     if problem.guide is None:
-        return log_marginal(problem).expand(particles, -1)
+        known = log_marginal(problem).expand(particles, -1)
+        return known, torch.zeros_like(known)
     proposal = problem.propose(particles)
     log_joint = _summed(problem, proposal.values, particles)
-    return (log_joint - proposal.log_prob).reshape(particles, -1)
+    return (log_joint - proposal.log_prob).reshape(particles, -1), proposal.log_jump.reshape(particles, -1)
+
+
+def _credit(reward: Tensor, log_weights: Tensor, log_jump: Tensor) -> Tensor:
+    r"""Zero, with the gradient that draws of discrete latents lack, `(particles, units)`.
+
+    It is that of the score function, :math:`(r - b) \nabla \log q(k)` (Williams 1992). The baseline b is the
+    mean log weight of a unit's other particles, or of the other units if it has one: independent of the draw.
+    """
+    if not log_jump.requires_grad:
+        return torch.zeros_like(log_jump)
+    axis = 0 if len(log_weights) > 1 else 1
+    others = log_weights.shape[axis] - 1
+    baseline = (log_weights.sum(axis, keepdim=True) - log_weights) / max(1, others)
+    return (reward - baseline).detach() * (log_jump - log_jump.detach())
 
 
 def _summed(problem: Problem, values: Values, draws: int) -> Tensor:
     """log p(evidence, values), `(draws * units,)`, the remaining unobserved summed out."""
+    _refuse_drawn(problem)
     rest = [v for name, v in problem.unobserved.items() if name not in values]
     if not rest:
         return problem.log_joint(values, draws)
@@ -83,6 +104,17 @@ def _summed(problem: Problem, values: Values, draws: int) -> Tensor:
     repeated = {name: x.repeat(len(cells), *[1] * (x.dim() - 1)) for name, x in values.items()}
     scores = problem.log_joint({**repeated, **chosen}, len(cells) * draws)
     return torch.logsumexp(scores.reshape(len(cells), size), 0)
+
+
+def _refuse_drawn(problem: Problem) -> None:
+    """A variable that an action draws afresh has a density of its own, which is not scored."""
+    for name in problem.intervention.names:
+        if problem.intervention.drawn(name) is not None:
+            raise EvidenceError(
+                f"'{name}' is drawn afresh in this submodel, and its likelihood is not supported",
+                why="its value would be another random draw in each call",
+                fix=f"score the model itself, or a submodel that sets '{name}' to values: do({name}=tensor)",
+            )
 
 
 def levels_of(v: Variable) -> Tensor:

@@ -7,6 +7,7 @@ themselves; units that lack cells of their evidence, which a guide can't read, a
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,15 +21,14 @@ from .weights import GOOD_K, effective_sample_size, pareto_k, resample
 
 logger = logging.getLogger("pyrocausal")
 
-PROPOSALS = 1000  # default draws a unit
+PROPOSALS = 1000  # default draws a unit, and the fewest that draws of importance resampling are chosen from
 FEW = 50.0  # effective draws below which an answer is called unreliable
 
 
 def importance(problem: Problem, count: int | None) -> Draws:
     """P(u | evidence) by importance resampling."""
-    draws = count or PROPOSALS
-    noise, log_weights = weighted(problem, draws)
-    return resampled(problem, noise, log_weights, "importance")
+    noise, log_weights = weighted(problem, max(count or 0, PROPOSALS))
+    return resampled(problem, noise, log_weights, "importance", count)
 
 
 def by_guide(problem: Problem, count: int | None) -> Draws:
@@ -64,20 +64,28 @@ def _from_guide(problem: Problem, draws: int) -> tuple[Values, Tensor]:
     return noise, (log_joint - proposal.log_prob).reshape(draws, -1)
 
 
-def resampled(problem: Problem, noise: Values, log_weights: Tensor, method: str) -> Draws:
-    """Equally weighted draws; a proposal that missed a unit is an error, a poor one a warning."""
-    draws, units = log_weights.shape
+def resampled(
+    problem: Problem, noise: Values, log_weights: Tensor, method: str, count: int | None = None
+) -> Draws:
+    """Equally weighted draws, as many as there are weights or `count`."""
+    log_weights = possible(log_weights)
+    chosen = resample(log_weights, problem.generator, count)
+    draws, units = chosen.shape
+    flat = (chosen * units + torch.arange(units)).flatten()
+    found = {"method": method, **diagnose(log_weights)}
+    return Draws({name: u[flat] for name, u in noise.items()}, draws, None, found)
+
+
+def possible(log_weights: Tensor) -> Tensor:
+    """The weights, those that are no number counted as zero; units without any other are an error."""
+    log_weights = torch.where(log_weights.isnan(), -torch.inf, log_weights)
     impossible = ~torch.isfinite(log_weights).any(0)
     if impossible.any():
         raise EvidenceError(
             f"no draw of the unobserved variables explains the evidence in {row_names(impossible)}",
             fix="raise num_samples, or check the evidence",
         )
-    found = diagnose(log_weights)
-    warn_if_poor(found, draws)
-    chosen = resample(log_weights, problem.generator)
-    flat = (chosen * units + torch.arange(units)).flatten()
-    return Draws({name: u[flat] for name, u in noise.items()}, draws, None, {"method": method, **found})
+    return log_weights
 
 
 def diagnose(log_weights: Tensor) -> dict[str, Tensor]:
@@ -89,24 +97,27 @@ def diagnose(log_weights: Tensor) -> dict[str, Tensor]:
     }
 
 
-def poor(found: dict[str, Tensor], draws: int) -> Tensor:
-    """Units whose draws can't be relied on, `(units,)`."""
-    return (found["ess"] < max(FEW, 0.01 * draws)) | (found["pareto_k"] > GOOD_K)
+def poor(found: dict[str, Any]) -> Tensor:
+    """Units whose weights can't be relied on, `(units,)`."""
+    return (found["ess"] < max(FEW, 0.01 * len(found["log_weights"]))) | (found["pareto_k"] > GOOD_K)
 
 
-def warn_if_poor(found: dict[str, Tensor], draws: int) -> None:
-    bad = poor(found, draws)
+def warn_if_poor(found: dict[str, Any]) -> None:
+    bad = poor(found)
     if bad.any():
+        other = 'method="nuts"' if found["method"] == "svi" else 'method="svi" or "nuts"'
         logger.warning(
-            "Importance sampling is unreliable for %d of %d units: effective sample size as low as %.1f of "
-            "%d draws, Pareto k up to %.2f (above %.1f the weights can't be trusted). Raise num_samples, use "
-            'method="nuts" or "svi", or observe more.',
+            "Importance sampling (%s) is unreliable for %d of %d units: effective sample size as low as %.1f "
+            "of %d draws, Pareto k up to %.2f (above %.1f the weights can't be trusted). Raise num_samples, "
+            "use %s, or observe more.",
+            found["method"],
             int(bad.sum()),
             len(bad),
             float(found["ess"].min()),
-            draws,
+            len(found["log_weights"]),
             float(found["pareto_k"].max()),
             GOOD_K,
+            other,
         )
 
 

@@ -52,16 +52,21 @@ def _pareto_shape(x: Tensor) -> Tensor:
     return (n * k + 10 * 0.5) / (n + 10)
 
 
-def resample(log_weights: Tensor, generator: torch.Generator) -> Tensor:
-    """Indices `(draws, units)` of equally weighted draws: systematic resampling in each unit.
+def resample(log_weights: Tensor, generator: torch.Generator, count: int | None = None) -> Tensor:
+    """Indices `(count, units)` of equally weighted draws: systematic resampling in each unit.
 
     One uniform a unit, evenly spaced positions: of all resamplings, among those that add the least noise.
+
+    Args:
+        log_weights: `(draws, units)`.
+        count: how many; None for as many as there are.
     """
     draws, units = log_weights.shape
+    count = count or draws
     weights = torch.softmax(log_weights.double(), 0)
     start = torch.rand(units, 1, generator=generator, dtype=weights.dtype)
-    positions = ((start + torch.arange(draws, dtype=weights.dtype)) / draws).to(weights.device)
+    positions = ((start + torch.arange(count, dtype=weights.dtype)) / count).to(weights.device)
     cumulative = weights.T.cumsum(-1)
-    chosen = torch.searchsorted(cumulative.contiguous(), positions.contiguous())
-    # in float arithmetic the total may fall short of the last position: then the last draw that counts
-    return chosen.clamp(max=draws - 1).T
+    # in float arithmetic the total may fall short of the last position: 1 it must be, at the last that counts
+    cumulative = cumulative / cumulative[:, -1:]
+    return torch.searchsorted(cumulative.contiguous(), positions.contiguous()).T

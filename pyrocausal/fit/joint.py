@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.stateless import _reparametrize_module
 
-from pyrocausal.errors import FitError
-from pyrocausal.fit.likelihood import Inputs
+from pyrocausal.errors import FitError, did_you_mean
+from pyrocausal.fit.likelihood import Inputs, refuse_unseen_parameters
 from pyrocausal.fit.options import FitOptions, History
 from pyrocausal.fit.train import Loop, drive, split
 from pyrocausal.graph.discover import Structure
@@ -47,17 +47,29 @@ class LossScores:
     def _value(self, batch: Any) -> Tensor:
         value = self.loss(_checked(batch))
         if not isinstance(value, Tensor) or not value.is_floating_point():
+            kind = f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
             raise FitError(
-                f"the loss returned {type(value).__name__}",
+                f"the loss returned {kind}",
                 fix="return a tensor: one number, or one a unit, such as -scm.elbo(batch)",
             )
         return value.flatten()
 
 
-def _checked(batch: Any) -> Any:
+class Batches(dict[str, Checked]):
+    """Rows of several tables, by name."""
+
+    def __missing__(self, name: str) -> Checked:
+        raise FitError(
+            f"the loss reads a table {name!r}",
+            why=f"fit was given {', '.join(map(repr, self))}",
+            fix=did_you_mean(str(name), self) or "use one of these",
+        )
+
+
+def _checked(batch: Any) -> Checked | Batches:
     if all(isinstance(x, Tensor) for x in batch.values()):
         return Checked(batch)
-    return {name: _checked(table) for name, table in batch.items()}
+    return Batches({name: Checked(table) for name, table in batch.items()})
 
 
 class JointLoop(Loop):
@@ -73,6 +85,15 @@ class JointLoop(Loop):
     def evaluate(self) -> float:
         with self._drawing(0):  # the same draws every time: what differs is the weights
             return super().evaluate()
+
+    def _optimizer(self) -> torch.optim.Adam:
+        if not self.groups:
+            raise FitError(
+                "the loss does not depend on the parameters that are trained",
+                why="its gradient in all of them is nothing: is it detached, or only= names others?",
+                fix="return what hangs on them, such as -scm.elbo(batch)",
+            )
+        return super()._optimizer()
 
     def _mechanisms(self, sites: Collection[str]) -> dict[Mechanism, None]:
         return dict.fromkeys(self.inputs.mechanisms.values())
@@ -122,6 +143,9 @@ def train_jointly(
     chosen = program.select(options.only)
     scores = LossScores(program, loss)
     with torch.random.fork_rng(devices=[]):
+        if options.loss is None:  # a loss of the user's may hang on tensors that are no part of the model
+            two = {name: x[:2] for name, x in training.items()}
+            refuse_unseen_parameters(scores(two, [SITE]), program)
         loop = JointLoop(
             scores, inputs, data, torch.arange(rows), torch.arange(rows, rows + held), chosen, options
         )  # fmt: skip

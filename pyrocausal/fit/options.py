@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,9 @@ class FitOptions:
                 f"seed={self.seed!r}", why="a training's seed is a whole number", fix="leave it out for 0"
             )
         positive["num_particles"] = self.num_particles
-        if self.loss is not None and not callable(self.loss):
-            raise FitError(f"loss={self.loss!r} is no function", fix="pass loss=lambda scm, batch: …")
+        self._check_loss()
+        if self.only is not None and not len(self.only):
+            raise FitError(f"only={self.only!r} names no part to train", fix="leave it out to train all")
         for name, value in positive.items():
             if value is not None and not (isinstance(value, (int, float)) and value > 0):
                 raise FitError(
@@ -88,6 +90,21 @@ class FitOptions:
             )
         if not 0 <= self.averaging < 1:
             raise FitError(f"averaging={self.averaging!r}", why="it is a decay per step, 0 to below 1")
+
+    def _check_loss(self) -> None:
+        if self.loss is None:
+            return
+        if not callable(self.loss):
+            raise FitError(f"loss={self.loss!r} is no function", fix="pass loss=lambda scm, batch: …")
+        try:
+            inspect.signature(self.loss).bind(None, None)
+        except TypeError as error:
+            raise FitError(
+                f"the loss can't be called with an SCM and a batch: {error}",
+                fix="pass loss=lambda scm, batch: …",
+            ) from None
+        except ValueError:  # a callable without a signature to read
+            return
 
     def sized(self, rows: int) -> tuple[int, int]:
         """(steps, batch size) for a number of training rows.

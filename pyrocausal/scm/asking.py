@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -230,7 +231,7 @@ class Asking(Base):
         check_presence(self._model.structure, self._intervention, table.values, free)
         generator = generator_of(seed)
         units = len(next(iter(table.values.values()))) // copies
-        given = self._worlds({}, units, copies, generator).given(self._intervention)
+        given = self._worlds({}, units, copies, generator, labels=table.index).given(self._intervention)
         return Problem(
             self._model.program,
             self._model.structure,
@@ -288,6 +289,7 @@ class Asking(Base):
         copies: int,
         generator: torch.Generator,
         factual: Mapping[str, Tensor] | None = None,
+        labels: pd.Index | None = None,
     ) -> Worlds:
         return Worlds(
             self._model.program,
@@ -298,6 +300,7 @@ class Asking(Base):
             generator=generator,
             factual=dict(factual or {}),
             base=self._intervention,
+            labels=labels,
         )
 
     def _predict_worlds(
@@ -313,7 +316,7 @@ class Asking(Base):
             return {k: x.flatten(0, 1) if noise.has_draws else x for k, x in values.items()}
 
         store = self._worlds(
-            flat(noise), units, draws or 1, generator_of(seed, stream=1), flat(factual or {})
+            flat(noise), units, draws or 1, generator_of(seed, stream=1), flat(factual or {}), noise.index
         )
 
         def shaped(values: Mapping[str, Tensor]) -> Samples:
