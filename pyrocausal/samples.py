@@ -183,7 +183,7 @@ class Samples(Mapping[str, Tensor]):
         for name, value in self.values_.items():
             data = value.detach().cpu().numpy()
             data = data if self.has_draws else data[None]
-            data = data.reshape(self.chains, -1, *data.shape[1:])
+            data = data.reshape(self.chains, len(data) // self.chains, *data.shape[1:])
             extra = [f"{name}_dim_{i}" for i in range(data.ndim - 3)]
             arrays[name] = xarray.DataArray(data, dims=["chain", "draw", "unit", *extra])
         index = self._index()
@@ -243,7 +243,7 @@ class Posterior(Samples):
         return self[self.name][best, torch.arange(len(best))]
 
     def to_pandas(self, *, draws: bool = False) -> pd.DataFrame:
-        """Of a discrete variable a row a unit and a column a level, with its probability; else as `Samples`."""
+        """A row a unit and a column a level, with its probability; without levels, as `Samples`."""
         variable = self.variables[self.name]
         if self.weights is None or draws or variable.shape:
             return super().to_pandas(draws=draws)

@@ -272,17 +272,11 @@ def test_cut_edges_are_drawn_and_written():
     assert "svg" in graph._repr_html_()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="for the owner of scm/base.py: _along cuts edges that the action reads"
-)
 def test_an_edge_whose_action_reads_the_parent_stays():
     graph = pc.SCM(chain_of_four).do(b=pc.edge(y=lambda b: b + 1)).graph
     assert "b" in graph.parents("y")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="for the owner of scm/asking.py: _ambiguous leaves acted mediators out"
-)
 def test_a_discrete_mediator_gets_draws_unasked():
     def program():
         t = pyro.sample("t", dist.Bernoulli(0.5))

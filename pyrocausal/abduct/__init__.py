@@ -53,6 +53,8 @@ def abduct(problem: Problem, *, method: str = "auto", num_samples: int | None = 
         num_samples: draws a unit; None for the engine's default.
     """
     chosen = choose(problem) if method == "auto" else method
+    if chosen in ("svi", "nuts") and not problem.unobserved:
+        chosen = "exact"  # no unit of this table happens to lack a cell
     check_method(problem, chosen)
     engine = listed_or_drawn if (method, chosen) == ("auto", "enumerate") else ENGINES[chosen]
     draws = engine(problem, num_samples)

@@ -44,14 +44,15 @@ def nuts(problem: Problem, count: int | None) -> Draws:
     scores, count = Scores(problem, "nuts"), count or PROPOSALS
     chains = max(n for n in range(1, CHAINS + 1) if count % n == 0)
     s, divergences = sampled(scores, chains, max(count // chains, FEWEST))
+    mixing = r_hat(s).amax(-1)
     found = {
         "method": "nuts",
-        "r_hat": r_hat(s).amax(-1),
+        "r_hat": mixing,
         "ess": effective_draws(s).amin(-1),
         "divergences": divergences,
         "chains": chains,
     }
-    warn_if_unmixed(found["r_hat"])
+    warn_if_unmixed(mixing)
     kept = torch.linspace(0, s.shape[1] - 1, count // chains).long()
     return Draws(scores.noise(s[:, kept].flatten(0, 1)), count, None, found)
 

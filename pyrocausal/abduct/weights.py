@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -21,35 +23,42 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     """The shape k of a generalised Pareto law fitted to the largest weights of every unit, `(units,)`.
 
     Below 0.5 their variance is finite and averages converge fast, above 0.7 they are not to be trusted
-    (Vehtari, Simpson, Gelman, Yao and Gabry 2024, "Pareto smoothed importance sampling", JMLR 25). Equal
-    weights have k = -inf.
+    (Vehtari, Simpson, Gelman, Yao and Gabry 2024, "Pareto smoothed importance sampling", JMLR 25). Weights
+    of which the largest are equal have k = -inf, those with fewer than five that stand out k = inf.
 
     Args:
         log_weights: `(draws, units)`.
     """
     draws = len(log_weights)
-    tail = int(min(0.2 * draws, 3 * draws**0.5))
+    tail = math.ceil(min(0.2 * draws, 3 * draws**0.5))
     if tail < 5:
         return log_weights.new_full(log_weights.shape[1:], torch.nan, dtype=torch.double)
     ordered = log_weights.double().sort(0).values
     ordered = torch.exp(ordered - ordered[-1])
-    excess = ordered[-tail:] - ordered[-tail - 1]
-    k = _pareto_shape(excess.clamp_min(torch.finfo(torch.double).tiny))
+    excess = ordered[-tail:] - ordered[-tail - 1].clamp(min=torch.finfo(torch.double).tiny)
+    excess = excess.clamp(min=0.0)  # weights that tie with the threshold are not in the tail
+    count = (excess > 0).sum(0)
+    k = torch.where(count < 5, torch.inf, _pareto_shape(excess, count))
     return torch.where(excess[-1] > 1e-12, k, -torch.inf)
 
 
-def _pareto_shape(x: Tensor) -> Tensor:
-    """Zhang and Stephens (2009), with the weak prior of Vehtari et al.; `x` is `(n, units)`, ascending."""
-    n = len(x)
-    grid = 30 + int(n**0.5)
-    quartile = x[int(n / 4 + 0.5) - 1]
+def _pareto_shape(x: Tensor, count: Tensor) -> Tensor:
+    """Zhang and Stephens (2009), with the weak prior of Vehtari et al.
+
+    Args:
+        x: `(n, units)`, ascending: zeros, then the values.
+        count: how many values there are.
+    """
+    grid = 30 + int(len(x) ** 0.5)
+    first = len(x) - count + (count / 4 + 0.5).long() - 1
+    quartile = x.gather(0, first.clamp(min=0, max=len(x) - 1)[None])[0]
     place = torch.arange(1, grid + 1, dtype=x.dtype, device=x.device)[:, None]
     b = (1 - (grid / (place - 0.5)).sqrt()) / (3 * quartile) + 1 / x[-1]
-    k = torch.log1p(-b[:, None] * x).mean(1)
-    profile = n * ((-b / k).log() - k - 1)
+    k = torch.log1p(-b[:, None] * x).sum(1) / count
+    profile = count * ((-b / k).log() - k - 1)
     b = (torch.softmax(profile, 0) * b).sum(0)
-    k = torch.log1p(-b * x).mean(0)
-    return (n * k + 10 * 0.5) / (n + 10)
+    k = torch.log1p(-b * x).sum(0) / count
+    return (count * k + 10 * 0.5) / (count + 10)
 
 
 def resample(log_weights: Tensor, generator: torch.Generator, count: int | None = None) -> Tensor:

@@ -274,14 +274,14 @@ class CausalGraph:
             cut_bidirected=self.cut_bidirected | (self.bidirected - confounded),
         )
 
-    def without_edges(self, edges: Iterable[Edge]) -> CausalGraph:
-        """The graph after an intervention that only some children see: these edges are cut.
+    def rewired(self, cut: Iterable[Edge], added: Iterable[Edge] = ()) -> CausalGraph:
+        """The graph after an intervention that only some children see: edges are cut, others added.
 
-        >>> CausalGraph.from_string("t -> m -> y; t -> y").without_edges([("t", "y")])
+        >>> CausalGraph.from_string("t -> m -> y; t -> y").rewired(cut=[("t", "y")])
         CausalGraph.from_string('t -> m -> y; t -/> y')
         """
-        cut = check.pairs_of(edges, "edges")
-        return self._with(edges=self.edges - set(cut), cut=self.cut | set(cut))
+        gone, new = set(check.pairs_of(cut, "cut")), set(check.pairs_of(added, "added"))
+        return self._with(edges=(self.edges - gone) | new, cut=(self.cut | gone) - new)
 
     def without_outgoing(self, *names: str) -> CausalGraph:
         r"""The graph without the edges out of ``names``: Pearl's :math:`G_{\underline X}`.

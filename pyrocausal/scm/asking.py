@@ -338,12 +338,17 @@ class Asking(Base):
         if problem.unobserved:
             return False
         random = {v.name for v in self.variables.values() if v.draws is not None}
-        moved: set[str] = set()
-        for submodel in submodels:
-            for name in submodel._intervention.names:
-                moved |= set(submodel.graph.descendants(name))
-            moved -= {n for n in submodel._intervention.names if submodel._intervention.replaces(n)}
-        return bool(random & moved)
+        return any(random & _moved(submodel) for submodel in submodels)
+
+
+def _moved(submodel: Base) -> set[str]:
+    """The variables whose own noise may matter in a submodel: what its actions reach, if not set itself."""
+    intervention = submodel._intervention
+    moved: set[str] = set()
+    for name in intervention.names:
+        moved |= set(submodel.graph.descendants(name))
+    elsewhere = {n for _, _, n, action in intervention.items() if isinstance(action, Natural)}
+    return moved - {n for n in intervention.names if intervention.replaces(n)} | elsewhere
 
 
 def _named_worlds(do: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

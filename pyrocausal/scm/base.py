@@ -12,7 +12,17 @@ from torch import nn
 from pyrocausal.errors import InterventionError
 from pyrocausal.fit import History
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.intervene import Earlier, Edge, Hard, Intervention, Policy, Shift, along, parse_actions
+from pyrocausal.intervene import (
+    Earlier,
+    Edge,
+    Hard,
+    Intervention,
+    Policy,
+    Shift,
+    along,
+    parse_action,
+    parse_actions,
+)
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.model import Model, as_graph
 from pyrocausal.program_from_graph import GraphProgram
@@ -138,8 +148,15 @@ class Base:
         intervention = self._intervention
         for layer in along(edges, self.graph, self.variables):
             intervention = intervention.then(layer)
-        cut = [(name, child) for name, action in edges.items() for child in action.by_child]
-        return self._submodel(intervention, self.graph.without_edges(cut))
+        cut, added = set(), set()
+        for name, action in edges.items():
+            for child, value in action.by_child.items():
+                seen = parse_action(self.variables[name], value, self.variables)
+                if not isinstance(seen, Shift):  # a function still reads its parent
+                    cut.add((name, child))
+                if isinstance(seen, Policy):
+                    added |= {(read, child) for read in self._reads(name, seen)}
+        return self._submodel(intervention, self.graph.rewired(cut, added))
 
     def _submodel(self, intervention: Intervention, graph: CausalGraph) -> Self:
         submodel = type(self).__new__(type(self))
