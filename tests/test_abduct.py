@@ -169,7 +169,7 @@ def test_a_poor_effective_sample_size_warns(caplog):
     with caplog.at_level("WARNING", "pyrocausal"):
         scm.abduct({"x": [0.0], "y": [0.0]}, seed=0)
         assert not caplog.records
-        scm.abduct({"x": [0.0], "y": [9.0]}, seed=0)
+        scm.abduct({"x": [0.0], "y": [9.0]}, method="importance", seed=0)
     assert "effective sample size" in caplog.text and "Raise num_samples" in caplog.text
 
 

@@ -327,6 +327,20 @@ def test_a_plate_would_be_silently_wrong():
     assert pc.twin(lambda: program(lambda v: v.mean(-1)), do={"v": 0.0})({"v": v})["do"]["y"].shape == (3,)
 
 
+@pytest.mark.parametrize(
+    "read",
+    [lambda v: dist.Bernoulli(logits=0.1 * v.mean()), lambda v: dist.Normal(v.mean(), 1e3)],
+    ids=["no value changes", "the noise is large"],
+)
+def test_small_differences_are_refused_too(read):
+    def program():
+        v = pyro.sample("v", dist.Normal(torch.zeros(3), 1.0).to_event(1))
+        pyro.sample("y", read(v))
+
+    with pytest.raises(ProgramError, match="site 'y'"):
+        pc.twin(program, do={"v": 0.0})({"y": torch.zeros(3)})
+
+
 def test_rare_levels_are_tried():
     """A mechanism that a plate gets wrong for one level alone, which no unit of a prior sample would have."""
 
