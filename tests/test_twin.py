@@ -264,7 +264,7 @@ def test_several_units_equal_one_by_one_or_are_refused(scenario):
     units = dict(scm.sample(5, seed=1))
     if str(scenario) in NOT_IN_A_PLATE:
         site = NOT_IN_A_PLATE[str(scenario)]
-        with pytest.raises(ProgramError, match=rf"several units at once.*{site}.*Fix: w"):
+        with pytest.raises(ProgramError, match=rf"several units.*{site}.*Fix: w"):
             model(units)
         return
     trace = poutine.trace(model).get_trace(units)
@@ -305,8 +305,31 @@ def test_programs_that_a_plate_would_get_wrong_are_refused(read, mask):
     v = torch.tensor([1.0, -2.0, 0.5])
     one = nodes(model, {"v": v, "x": 0.0, "y": 3.0})
     assert one["y@do"].item() == pytest.approx(4.0)
-    with pytest.raises(ProgramError, match="several units at once"):
+    with pytest.raises(ProgramError, match="several units"):
         model({"v": v.repeat(3, 1), "x": torch.zeros(3), "y": torch.zeros(3)})
+
+
+def test_one_unit_of_such_a_program_takes_no_particles_or_levels_at_once():
+    def program():
+        c = pyro.sample("c", dist.Bernoulli(0.5))
+        v = pyro.sample("v", dist.Normal(torch.zeros(3), 1.0).to_event(1))
+        pyro.sample("y", dist.Normal(c + v.mean(), 1.0))
+
+    model, seen = pc.twin(program, do={"c": 1}), {"y": 1.0}
+    with pytest.raises(ProgramError, match="particles or levels"):
+        Trace_ELBO(num_particles=3, vectorize_particles=True, max_plate_nesting=0).loss(
+            model, lambda _: None, seen
+        )
+    elbo, fixed = TraceEnum_ELBO(max_plate_nesting=0), {**seen, "v": torch.zeros(3)}
+    with pytest.raises(ProgramError, match="particles or levels"):
+        elbo.loss(config_enumerate(model), lambda _: None, fixed)
+
+    def proposal(_):  # as the model's c is not enumerated in parallel, the guide has it, level by level
+        pyro.sample("c", dist.Bernoulli(0.5), infer={"enumerate": "sequential"})
+
+    y = torch.tensor([dist.Normal(c, 1.0).log_prob(torch.tensor(1.0)).item() for c in (0.0, 1.0)])
+    prior = dist.Normal(torch.zeros(3), 1.0).log_prob(torch.zeros(3)).sum()
+    assert elbo.loss(model, proposal, fixed) == pytest.approx(-(y.mean() + prior).item(), rel=1e-5)
 
 
 def test_a_plate_would_be_silently_wrong():

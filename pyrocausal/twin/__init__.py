@@ -87,7 +87,8 @@ class Twin(nn.Module):
     Raises:
         UnknownVariable: evidence that is no variable.
         EvidenceError: evidence that contradicts a computed variable.
-        ProgramError: several units, of a program that can't be run in a plate: the error names the site.
+        ProgramError: several units (or one, of which inference takes several values at once) of a program
+            that goes wrong on axes in front of a unit's own; the error names the site.
     """
 
     def __init__(self, scm: SCM, worlds: Mapping[str, Intervention]):

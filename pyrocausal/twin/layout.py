@@ -1,7 +1,8 @@
 """Where units stand when Pyro has several of them: in a plate, left of the program's own.
 
 A program about one unit may mean something else there: `v.mean()` is then a mean over units. So set-up holds
-several units in a plate against each of them alone, and what differs is refused.
+several units in a plate against each of them alone, and what differs is refused. It is the same with one unit
+where inference takes several values of it at once: vectorised particles, or levels enumerated in parallel.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from pyro.poutine.messenger import Messenger
 from torch import Size, Tensor
 
+from pyrocausal.errors import ProgramError
 from pyrocausal.exogenous import exogenous
 from pyrocausal.graph.discover import Structure
 from pyrocausal.units import Program
@@ -37,7 +39,7 @@ class Layout:
         shapes: of one unit's values, by site.
         depth: the dimensions of the program's own plates; those of others are left of them.
         gaps: for each site, how many of these it does not have, which are then 1.
-        refusal: why several units can't be run in a plate, if so.
+        refusal: why nothing may stand left of a unit's own dimensions, if so.
     """
 
     shapes: Shapes
@@ -54,6 +56,11 @@ class Layout:
     def lead(self, name: str, x: Tensor) -> Size:
         """The leading dimensions of a site's value."""
         return x.shape[: max(x.dim() - len(self.shapes[name]) - self.gaps[name], 0)]
+
+    def check(self, name: str, x: Tensor) -> None:
+        """Refuses a value of more than one unit, particle or level, of a program that can't take them."""
+        if self.refusal and x.dim() > len(self.shapes[name]):
+            raise ProgramError(*self.refusal)
 
 
 class UnitsPlate(pyro.plate):
@@ -194,14 +201,17 @@ def _same(one: Tensor, other: Tensor, tolerance: float) -> bool:
 
 def _unsafe(site: str, reason: str) -> Refusal:
     return (
-        f"the twin can't take several units at once: site '{site}' is not in a plate what it is for one unit",
-        f"inference needs units in a plate, on the first axis, and there it {reason}",
-        "work on the last axis (v.mean(-1), v[..., 0], v @ W.T for W @ v), or call the twin unit by unit",
+        f"the twin can't take several units, particles or levels at once: with these, site '{site}' is not "
+        "what it is for one unit",
+        f"inference puts them on axes in front of a unit's own, and there it {reason}",
+        f"work on the last axis (v.mean(-1), v[..., 0], v @ W.T for W @ v), or {ONE_BY_ONE}",
     )
 
 
+ONE_BY_ONE = "call the twin unit by unit, with particles and enumeration that are sequential"
 BRANCHES = (
-    "the twin can't take several units at once: the program branches on a unit's value, or leaves torch",
-    "inference needs units in a plate, where a site's value is that of all units",
-    "write torch.where instead of `if`, or call the twin unit by unit",
+    "the twin can't take several units, particles or levels at once: the program branches on a unit's value, "
+    "or leaves torch",
+    "inference puts them on axes in front of a unit's own",
+    f"write torch.where instead of `if`, or {ONE_BY_ONE}",
 )

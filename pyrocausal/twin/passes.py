@@ -51,6 +51,7 @@ class Factual(Messenger):
         if name not in self.structure.variables:
             self.outside[name] = value
             return
+        self.layout.check(name, value)
         self.values[name] = value
         if name in self.evidence and self.structure.variables[name].computed:
             self._check_computed(name, value)
