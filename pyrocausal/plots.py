@@ -75,7 +75,7 @@ def calibration(check: Any, *, alpha: float = 0.01, ax: Axes | None = None) -> A
     ax = _axes(ax)
     ranks = np.arange(-1, check.num_samples + 1)  # both ends are 0 by construction
     for i, (low, high) in enumerate(check.bands(alpha)):
-        label = f"{1 - alpha:.0%} of right posteriors" if i == 0 else None
+        label = f"{100 * (1 - alpha):g} % of right posteriors" if i == 0 else None
         edges = np.pad(low, 1), np.pad(high, 1)
         ax.fill_between(ranks, *edges, step="post", color="0.5", alpha=0.2, linewidth=0, label=label)
     ax.axhline(0, color="0.7", linewidth=0.8)
@@ -83,8 +83,9 @@ def calibration(check: Any, *, alpha: float = 0.01, ax: Axes | None = None) -> A
         ax.step(ranks, np.pad(difference, 1), where="post", linewidth=1.4, label=name)
     ax.set_xlabel(f"rank of the true value among {check.num_samples} draws")
     ax.set_ylabel("share at or below it, less expected")
-    ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:+.0f} %" if share else "0")
+    ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:+.3g} %".replace("-", "−") if share else "0")
     ax.set_xlim(-1, check.num_samples)
+    ax.margins(y=0.15)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
     return ax

@@ -108,12 +108,13 @@ class World(Messenger):
         return True
 
     def _act(self, name: str, natural: Tensor) -> Tensor:
-        drawn = self.intervention.drawn(name) if self.pull and name in self.evidence else None
+        drawn = self.intervention.drawn(name) if name in self.evidence else None
         if drawn is None:
             return self.intervention.act(name, natural, self.seen.values, self.given)
         # A trial whose assignment was seen: its draw is abducted like any other noise.
         value = self.evidence[name]
-        self.seen.noise[action_noise(name)] = exogenous(drawn).pull(value, self.draws.get(name))
+        if self.pull:
+            self.seen.noise[action_noise(name)] = exogenous(drawn).pull(value, self.draws.get(name))
         return value
 
     def _observe(self, name: str, fn: Any, infer: Mapping[str, Any]) -> Tensor:

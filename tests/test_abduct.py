@@ -346,3 +346,17 @@ def test_evidence_under_an_action_on_its_natural_value(confounded):
 def test_evidence_from_a_nested_world(confounded):
     e = error(confounded.do(x=pc.natural(z=0.0)), confounded.sample(2, seed=0))
     assert "natural" in e.what and e.fix
+
+
+def test_a_trial_that_was_seen_weighs_by_what_was_assigned():
+    """Under do(x ~ D) with x seen, the latent is weighed at that x and not at another draw of D."""
+
+    def program():
+        z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        x = pyro.sample("x", dist.Normal(z, 1.0))
+        pyro.sample("y", dist.Normal(z + x, 1.0))
+
+    trial = pc.SCM(program, latent=["z"]).do(x=dist.Normal(0.0, 5.0))
+    noise = trial.abduct({"x": [0.0], "y": [3.0]}, method="importance", num_samples=20_000, seed=0)
+    # E[z | do(x = 0), y = 3] = 1.5 with variance 1/2; 5 standard errors at an ESS above 5,000
+    assert abs(noise.mean("z")[0] - 1.5) < 5 * (0.5 / 5000) ** 0.5

@@ -39,7 +39,8 @@ def test_p_values_of_uniform_ranks_are_uniform():
 def test_small_p_values_join_on_to_their_bound():
     """Ranks ever more often at 0: p falls steadily through the place from where on it is bounded."""
     p = [uniformity(np.r_[np.zeros(k, int), np.arange(100 - k) % 20], 19) for k in range(5, 60)]
-    assert (np.diff(p[5:]) < 0).all() and p[-1] < 1e-12 < 1e-7 < p[20] < 1e-2
+    assert (np.diff(p) <= 0).all() and p[0] > 0.1 and p[-1] < 1e-50
+    assert all(later > 1e-3 * sooner for sooner, later in itertools.pairwise(p))
 
 
 @pytest.mark.parametrize("units", [30, 500])
@@ -103,7 +104,7 @@ def guided(shift=0.0, scale=1.0, slope=0.5):
 )
 def test_importance_sampling_is_calibrated(program, latent):
     scm = pc.SCM(program, latent=[latent])
-    check = pc.check_abduction(scm, units=300, method="importance", seed=0)
+    check = pc.check_abduction(scm, units=200, method="importance", seed=0)
     assert check.ok(ALPHA), check
     assert set(check.p_values.index) - {"log p"} == ({"z[0]", "z[1]"} if program is pair else {latent})
 
@@ -139,9 +140,11 @@ def test_missing_levels():
 
 def test_a_submodel_is_checked_by_its_own_units():
     scm = pc.SCM(product, latent=["z"])
-    for action in (2.0, dist.Normal(0.0, 1.0)):
-        check = pc.check_abduction(scm.do(x=action), method="importance", seed=0, units=300)
+    for action in (2.0, torch.linspace(-2.0, 2.0, 500)):
+        check = pc.check_abduction(scm.do(x=action), method="importance", seed=0)
         assert check.ok(ALPHA), check
+    trial = pc.check_abduction(scm.do(x=dist.Normal(0.0, 1.0)), method="importance", units=50, seed=0)
+    assert list(trial.ranks) == ["z"]  # a variable that is drawn afresh is not scored
 
 
 # ---- wrong posteriors
@@ -183,14 +186,14 @@ def test_noise_and_counterfactuals_are_ranked_as_functions():
 
     def program():
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
-        pyro.sample("n", dist.Poisson(torch.exp(x)))
+        pyro.sample("y", dist.Bernoulli(logits=x))
 
     scm = pc.SCM(program)
-    asked = {"noise": lambda noise: noise["n"], "n at x = 1": lambda noise: scm.do(x=1.0).predict(noise)["n"]}
-    check = pc.check_abduction(scm, of=asked, seed=0, units=300)
-    assert check.ok(ALPHA), check
-    wrong = {"noise": lambda noise: 0.5 * noise["n"] if noise.has_draws else noise["n"]}
-    assert not pc.check_abduction(scm, of=wrong, seed=0, units=300).ok(SURE)
+    asked = {"noise": lambda noise: noise["y"], "y at x = 1": lambda noise: scm.do(x=1.0).predict(noise)["y"]}
+    check = pc.check_abduction(scm, of=asked, seed=0)
+    assert check.diagnostics["method"] == "exact" and check.ok(ALPHA), check
+    wrong = {"noise": lambda noise: 0.5 * noise["y"] if noise.has_draws else noise["y"]}
+    assert not pc.check_abduction(scm, of=wrong, seed=0).ok(SURE)
 
 
 def test_what_is_known_exactly_is_ranked_at_random():
@@ -238,10 +241,10 @@ def test_its_picture_shows_what_its_p_values_say(narrow):
         assert all(fits) == check.ok()
     ax = narrow.plot()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "99% of right posteriors", "z", "log p",
+        "99 % of right posteriors", "z", "log p",
     ]  # fmt: skip
     other = right.plot(ax=ax.figure.subplots(), alpha=0.05)
-    assert other.get_legend().get_texts()[0].get_text() == "95% of right posteriors"
+    assert other.get_legend().get_texts()[0].get_text() == "95 % of right posteriors"
 
 
 def test_its_reprs_say_the_verdict(narrow):

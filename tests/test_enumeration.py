@@ -102,7 +102,7 @@ def test_joint_counterfactuals_of_random_scms(coupling, seed, size):
     found = cf.mean(lambda w: (w["a"][y] == 0) & (w["b"][y] == 0))
     m = plan.names[2]
     also = cf.mean(lambda w: w["b"][m] != w["a"][m])
-    for unit in range(3):
+    for unit in range(3 if size < 8 else 1):
         both, evidence, _ = plan.truth(unit, actions.values(), lambda f, a, b: a[y] == 0 and b[y] == 0)
         assert found[unit].item() == pytest.approx(both, abs=1e-5)
         assert cf.diagnostics["log_evidence"][unit].item() == pytest.approx(math.log(evidence), abs=1e-4)
@@ -404,6 +404,15 @@ def test_every_action_agrees_with_importance_sampling(do):
     natural = exact.natural["do"], sampled.natural["do"]
     for name in natural[0]:
         assert torch.allclose(natural[0].mean(name), natural[1].mean(name), atol=0.015)
+
+
+def test_values_a_unit_in_several_worlds():
+    scm = pc.SCM(mediated, latent=["z"])
+    worlds = {"a": {"x": VALUE_A_UNIT}, "b": {"x": 1 - VALUE_A_UNIT}}
+    both = scm.counterfactual(MEDIATED, do=worlds)
+    one, other = (scm.counterfactual(MEDIATED, do=do).mean("y") for do in worlds.values())
+    assert torch.allclose(both.mean(lambda w: w["a"]["y"]), one)
+    assert torch.allclose(both.mean(lambda w: w["b"]["y"]), other) and not torch.allclose(one, other)
 
 
 def test_a_natural_direct_effect_by_hand():

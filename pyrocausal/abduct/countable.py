@@ -51,7 +51,7 @@ def _lacking(problem: Problem, v: Variable) -> Tensor:
 
 
 def _most_cells(problem: Problem, v: Variable) -> tuple[float, float]:
-    """The most cells that a number's noise may have, and those with one value in the world of the evidence."""
+    """The most cells of a number's noise, and the most with one value in the world of the evidence."""
     levels, tables = level_count(v) or 1, _most_tables(problem, v.name)
     if v.law.kind == "logistic" or levels == 2:
         return tables * (levels - 1) + 1, (tables - 1) * (levels - 1) + 1

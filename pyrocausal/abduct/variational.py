@@ -175,7 +175,9 @@ class Gaussian:
         length = move.square().sum((-3, -2, -1), keepdim=True).sqrt()
         short = (FARTHEST * math.sqrt(move[0, 0].numel()) / length).clamp(max=1.0)
         move = move * short
-        values = values.clamp(max=NARROWEST**-2).where(short == 1, values.clamp(max=1.0))  # arrive, then narrow
+        values = values.clamp(max=NARROWEST**-2).where(
+            short == 1, values.clamp(max=1.0)
+        )  # arrive, then narrow
         change = (1 / values - 1 + values.log() + move.square()).sum((-3, -2, -1)) / 2
         inverse = (vectors / values.mT) @ vectors.mT
         mean = self.mean + (self.scale @ move).squeeze(-1)

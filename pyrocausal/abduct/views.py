@@ -7,7 +7,7 @@ evidence. Where later sites need a noise at all, they have any.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import chain, product
 from typing import NamedTuple
 
 import torch
@@ -97,10 +97,10 @@ class Views:
             generator=problem.generator,
             levels={name: count},
         )
-        for world in problem.worlds:
-            for inner in with_inner(_for_atoms(world, atoms.unit)):
-                if name in moved(inner, problem):
-                    yield store.run(inner).levels[name]
+        worlds = [_for_atoms(world, atoms.unit) for world in problem.worlds]  # all kept: `Worlds` goes by id
+        for inner in chain.from_iterable(map(with_inner, worlds)):
+            if name in moved(inner, problem):
+                yield store.run(inner).levels[name]
 
     def _of_parents(self, name: str, count: int) -> Tensor:
         """The table at every combination of levels of the parents, `(combinations, numbers, levels)`."""

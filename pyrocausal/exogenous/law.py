@@ -269,7 +269,7 @@ class Law:
             return s
         if self.kind == "joint":
             pairs = zip(self.parts, self.split(s), strict=True)
-            return torch.cat([p.from_normal(w).flatten(s.dim() - 1) for p, w in pairs], -1)
+            return torch.cat([p.from_normal(w).reshape(*s.shape[:-1], p.numel) for p, w in pairs], -1)
         score = s.double()
         u = STANDARD[self.kind].from_logistic(log_ndtr(score) - log_ndtr(-score)).to(s.dtype)
         return inside_unit(u) if self.kind == "uniform" else u
