@@ -52,13 +52,13 @@ def check_abduction(
 ) -> Calibration:
     """Whether abduction in this model gives the right posterior, by simulation-based calibration.
 
-    Units are drawn from the model, and abducted from what would be observed of them, all in one call. The rank
-    of each true value among the draws of its posterior must be uniform.
+    Units are drawn from the model, and abducted from what would be observed of them, all in one call. The
+    rank of each true value among the draws of its posterior must be uniform.
 
     Args:
         scm: an SCM, or a submodel.
-        units: how many are drawn. 500 show draws a fifth too narrow or off by a quarter of their spread, 2,000
-            half of that.
+        units: how many are drawn. 500 show draws a fifth too narrow or off by a quarter of their spread,
+            2,000 half of that.
         num_samples: draws a unit that are ranked.
         thin: of how many draws one is ranked. Resampled draws and Markov chains repeat themselves; weights
             that are worth n draws put about 1/n of the ranks wrongly at the ends, so n should be large.
@@ -97,7 +97,7 @@ def check_abduction(
     if scm._model.structure.shared:
         raise EvidenceError(
             "an SCM with uncertain weights can't be checked by simulation",
-            why="its posterior of the weights is that of the training data, which simulated units would change",
+            why="their posterior is that given the training data, and simulated units would change it",
             fix="check the SCM with fixed weights",
         )
     generator = generator_of(seed, stream=2)  # not that of sample(seed) or abduct(seed): see _new_seed
@@ -240,7 +240,7 @@ def _evidence(scm: SCM, truth: Noise, hidden: Mapping[str, Tensor]) -> dict[str,
 
 
 def _quantities(scm: SCM, of: Any, hidden: Mapping[str, Tensor]) -> dict[str, Quantity]:
-    if isinstance(of, Mapping):
+    if isinstance(of, Mapping) and of:
         return dict(of)
     if not hidden:
         raise EvidenceError(
@@ -249,7 +249,7 @@ def _quantities(scm: SCM, of: Any, hidden: Mapping[str, Tensor]) -> dict[str, Qu
             fix='declare one: SCM(program, latent=["z"]); hide cells: missing={"x": 0.3}; '
             'or rank noise: of={"x": lambda noise: noise["x"]}',
         )
-    names = list(hidden) if of is None else [of] if isinstance(of, str) else list(of)
+    names = [of] if isinstance(of, str) else list(of or hidden)
     check_names(names, scm.variables, where="check_abduction(of=…)")
     for name in names:
         if name not in hidden:
@@ -259,7 +259,7 @@ def _quantities(scm: SCM, of: Any, hidden: Mapping[str, Tensor]) -> dict[str, Qu
                 f'of={{"{name}": lambda noise: noise["{name}"]}} ranks its noise',
             )
     found = {name: _value(name) for name in names}
-    if of is None and not any(scm._intervention.drawn(name) for name in scm._intervention.names):
+    if not of and not any(scm._intervention.drawn(name) for name in scm._intervention.names):
         found[LOG_DENSITY] = lambda noise: _log_density(scm, noise)  # what is drawn afresh has none
     return found
 
@@ -297,9 +297,9 @@ def _thinned(noise: Noise, count: int, generator: torch.Generator) -> Noise:
 
 
 def _ranks(truth: Tensor, draws: Tensor, generator: torch.Generator) -> Tensor:
-    """How many draws `(draws, units, *)` lie below the truth `(units, *)`; it is put at random among its ties.
+    """How many draws `(draws, units, *)` lie below the truth `(units, *)`, its place among ties being random.
 
-    A posterior that is one point, as after exact abduction, so gives uniform ranks whatever the rounding.
+    So a posterior that is one point, as after exact abduction, gives uniform ranks whatever the rounding.
     """
     truth, draws = truth.detach().double().cpu(), draws.detach().double().cpu()
     quartiles = torch.tensor([0.25, 0.75], dtype=torch.double)
@@ -378,13 +378,13 @@ def _leaving(allowed: np.ndarray) -> float:
     crossing probabilities for Poisson processes", Statistics and Probability Letters 123).
     """
     most, units = len(allowed), allowed.shape[1] - 1
-    step, whole = _poisson(units, units / (most + 1)), _poisson(units, units)
+    step, total = _poisson(units, units / (most + 1)), _poisson(units, units)[-1]
     reach = int(np.flatnonzero(step > 1e-18)[-1]) + 1
     p = np.zeros(units + 1)
     p[0] = 1.0
     for counts in allowed:
         p = np.convolve(p, step[:reach])[: units + 1] * counts
-    return float(np.clip(1 - (p * step[::-1]).sum() / whole[-1], 0, 1))
+    return float(np.clip(1 - (p * step[::-1]).sum() / total, 0, 1))
 
 
 def _poisson(units: int, rate: float) -> np.ndarray:

@@ -63,14 +63,14 @@ def densities(samples: Mapping[str, Tensor], *, label: str = "", ax: Axes | None
 
 
 def calibration(check: Any, *, alpha: float = 0.01, ax: Axes | None = None) -> Axes:
-    """The ranks of `check_abduction`: their distribution function less that of uniform ranks, a line a variable.
+    """The distribution function of ranks less that of uniform ones, a line a variable.
 
     All lines of a right posterior stay in the band with probability 1 - alpha. A wave that first rises and
     then falls below is of draws that are too narrow, its mirror image of draws too wide; an arch above is of
     draws that are too high, one below of draws too low.
 
     Args:
-        check: a `Calibration`.
+        check: a `Calibration`, which `check_abduction` gives.
     """
     ax = _axes(ax)
     ranks = np.arange(-1, check.num_samples + 1)  # both ends are 0 by construction

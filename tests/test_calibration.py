@@ -182,7 +182,7 @@ def test_a_guide_that_ignores_the_evidence_fails_by_the_log_density():
 
 
 def test_noise_and_counterfactuals_are_ranked_as_functions():
-    """The noise of a discrete variable, and what it decides, are known up to a region even without latents."""
+    """The noise of a discrete variable, and what it decides, are uncertain even without latents."""
 
     def program():
         x = pyro.sample("x", dist.Normal(0.0, 1.0))

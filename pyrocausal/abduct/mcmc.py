@@ -1,12 +1,12 @@
 """Markov chains: the engine "nuts".
 
-The No-U-Turn sampler (Hoffman and Gelman 2014; multinomial, Betancourt 2017) on normal scores, for every chain
-of every unit at once. Trees grow iteratively (Phan, Pradhan and Jankowiak 2019, "Composable effects", app. A),
-so that a leap of all chains is one pass of the program, and each chain keeps its own step size, tree and end:
-Pyro's kernel would move all units as one state, whose step size falls with their number. Two things spare
-warm-up:
+The No-U-Turn sampler (Hoffman and Gelman 2014; multinomial, Betancourt 2017) on normal scores, for every
+chain of every unit at once. Trees grow iteratively (Phan, Pradhan and Jankowiak 2019, "Composable effects for
+flexible and accelerated probabilistic programming in NumPyro", app. A), so that a leap of all chains is one
+pass of the program, while each keeps its own step size, tree and end. (Pyro's kernel would move all units as
+one state, whose step size falls with their number, and which one unit can stall.) Two things spare warm-up:
 
-- scores are whitened by each unit's Gaussian from `variational`, so that a step size is all that is adapted
+- scores are whitened by a unit's Gaussian from `variational`, so that a step size is all that is adapted
   (Hoffman et al. 2019, "NeuTra-lizing bad geometry");
 - chains start from that Gaussian's draws, weighted by the posterior (Zhang et al. 2022, "Pathfinder").
 """
@@ -61,8 +61,8 @@ def warn_if_unmixed(found: Tensor) -> None:
     bad = found > GOOD_R_HAT
     if bad.any():
         logger.warning(
-            "The Markov chains of %d of %d units disagree: R-hat up to %.2f (above %.2f they have not mixed). "
-            'Raise num_samples, compare with method="importance", or observe more: chains that follow '
+            "The Markov chains of %d of %d units disagree: R-hat up to %.2f (above %.2f they have not "
+            'mixed). Raise num_samples; or use method="svi" or "importance", since chains that follow '
             "gradients don't get from one mode of a posterior to another.",
             int(bad.sum()),
             len(bad),
@@ -129,15 +129,15 @@ class Point(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A stretch of trajectory: its last point, a draw from it, log weight, sum of momenta, and whether whole."""
+    """A stretch of trajectory."""
 
     end: Point
-    draw: Point
-    weight: Tensor
-    momenta: Tensor
-    whole: Tensor
+    draw: Point  # one of its points, by their weights
+    weight: Tensor  # log of the sum of these, relative to where the trajectory began
+    momenta: Tensor  # summed over its points
+    whole: Tensor  # whether it neither turned nor diverged
     acceptance: Tensor  # summed over its points
-    size: Tensor
+    size: Tensor  # how many these are
     diverged: Tensor
 
 
@@ -150,7 +150,7 @@ def transition(
     momenta, weight = start.r, torch.zeros_like(start.value)
     acceptance, points = torch.zeros_like(weight), torch.zeros_like(weight)
     growing = torch.ones_like(weight, dtype=torch.bool)
-    diverged = ~growing
+    diverged = torch.zeros_like(growing)
     for depth in range(DEEPEST):
         ahead = _rand(weight, generator) < 0.5
         signed = torch.where(ahead, size, -size)
@@ -183,7 +183,8 @@ def _grown(
     first points wait in as many slots as n / 2 has ones.
     """
     draw, momenta, weight = end, torch.zeros_like(end.r), torch.full_like(energy, -torch.inf)
-    acceptance, points, diverged = torch.zeros_like(energy), torch.zeros_like(energy), ~growing & False
+    acceptance, points = torch.zeros_like(energy), torch.zeros_like(energy)
+    diverged = torch.zeros_like(growing)
     whole, waiting = growing, {}
     for n in range(2**depth):
         end = _leap(target, end, size).where(whole, end)
@@ -222,7 +223,7 @@ def _turning(first: Tensor, last: Tensor, momenta: Tensor) -> Tensor:
 
 
 class StepSize:
-    """Dual averaging of every chain's log step size towards the acceptance wanted (Hoffman and Gelman 2014)."""
+    """Dual averaging of every chain's log step size, towards `ACCEPTANCE` (Hoffman and Gelman 2014)."""
 
     def __init__(self, like: Tensor):
         self.centre = math.log(5.0)  # ten times a cautious step for a standard normal

@@ -1,13 +1,14 @@
-r"""Variational inference, one Gaussian a unit: the engine "svi".
+r"""Variational inference for each unit: the engine "svi".
 
-In normal scores (see `scores`) each unit gets the Gaussian :math:`q = N(\mu, L L^\top)` that maximises the
-evidence lower bound, :math:`E_q[h]` with :math:`h(s) = \log p(e, s) - \log q(s)`. All units are fitted at
-once. Draws of q are then weighted by :math:`p / q` and resampled, so that q need not be right, only near.
+In normal scores (see `scores`) Gaussians :math:`q = N(\mu, L L^\top)` are fitted to every unit's posterior:
+each maximises the evidence lower bound :math:`E_q[h]`, :math:`h(s) = \log p(e, s) - \log q(s)`, from a start
+of its own, so that several may find several modes. All units are fitted at once. Draws of these Gaussians
+are then weighted by the posterior and resampled: they need not be right, only near, and the weights tell.
 
 Gradients are the path derivatives :math:`g = \nabla h(s)` at :math:`s = \mu + L \epsilon` ("sticking the
 landing": Roeder, Wu and Duvenaud 2017), which vanish for every single draw when q is the posterior. They are
-followed by natural gradient (Khan and Rue 2023, "The Bayesian learning rule", sec. 4), which knows no
-units of measurement: with :math:`r = L^\top g`, and by Stein's lemma
+followed by natural gradient (Khan and Rue 2023, "The Bayesian learning rule", sec. 4). With
+:math:`r = L^\top g`, and by Stein's lemma
 :math:`E_q[\nabla^2 h] = L^{-\top} E[r \epsilon^\top] L^{-1}`, a step of rate :math:`\rho` is
 
 .. math:: M = I - \rho\, E[r \epsilon^\top], \qquad

@@ -8,8 +8,8 @@ abduction alone. In the other the mechanism is a network trained together with t
 autoencoder: errors are also those of the network, which all engines share.
 
 The error is the root mean square, over units and numbers, of the posterior mean's distance from the truth, in
-standard deviations of x. "no abduction" answers E[x | do(t = 1)] to everyone. Chains are slow, so NUTS is asked
-about fewer units, and compared with the guide on these.
+standard deviations of x. "no abduction" answers E[x | do(t = 1)] to everyone. Chains are slow, so NUTS is
+asked about fewer units, and compared with the guide on these.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Row:
 class Study:
     """Training rows, units to ask, and what they would have been."""
 
-    def __init__(self, rows: int = 4000, units: int = 500, chains: int = 50):
+    def __init__(self, *, rows: int = 4000, units: int = 500, chains: int = 50):
         truth = pc.SCM(Truth(), latent=["z"])
         self.asked = {"nuts": chains}  # how many of the units; default all
         self.rows = seen(truth.sample(rows, seed=0))
@@ -152,7 +152,7 @@ def rows_of(study: Study, mechanism: str, epochs: int) -> list[Row]:
 def table(rows: list[Row]) -> str:
     """As Markdown."""
     lines = [
-        "| mechanism | engine | units | error | relative to the guide | gain (standard errors) | s / 100 units |",
+        "| mechanism | engine | units | error | of the guide's | gain (standard errors) | s / 100 units |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for r in rows:
