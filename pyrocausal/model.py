@@ -15,7 +15,7 @@ from pyrocausal.errors import GraphError, ProgramError
 from pyrocausal.fit import History, prior_weights
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.discover import Structure, discover
-from pyrocausal.guides import Guide
+from pyrocausal.guides import Encoder, Guide
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.units import Program
@@ -92,7 +92,7 @@ class Model:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
                 for part in self.program.modules():
-                    if isinstance(part, Mechanism):
+                    if isinstance(part, (Mechanism, Encoder)):
                         part.reset()
         if isinstance(module, GraphProgram) and (reset or not module.chosen):
             module.choose(data)

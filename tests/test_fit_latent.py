@@ -402,9 +402,6 @@ def test_tensors_that_the_scm_can_not_see(rows):
         pc.SCM(Factor(), latent=["z"], guide=guide).fit(rows, **QUICK)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="for the owner of model.py: reset leaves the guide's encoders as they are"
-)
 def test_reset_starts_the_guide_anew(rows):
     scm = factor().fit(rows, **QUICK)
     before = state(scm)["guide.module.z.standardise.mean"]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.errors import EvidenceError
+from pyrocausal.guides import NotGiven
 from pyrocausal.variables import row_names
 from pyrocausal.world import Values
 
@@ -46,9 +47,11 @@ def by_guide(problem: Problem, count: int | None) -> Draws:
 def weighted(problem: Problem, draws: int) -> tuple[Values, Tensor]:
     """Noise of the unobserved from the proposal, and its log weights `(draws, units)`."""
     if problem.guide is None:
-        noise = problem.prior(draws)
-        return noise, problem.log_likelihood(noise, draws).reshape(draws, -1)
-    guided, log_weights = _from_guide(problem, draws)
+        return _from_prior(problem, draws)
+    try:
+        guided, log_weights = _from_guide(problem, draws)
+    except NotGiven:  # it reads what is not in this evidence
+        return _from_prior(problem, draws)
     lacking = problem.lacking
     if not lacking.any():
         return guided, log_weights
@@ -56,6 +59,11 @@ def weighted(problem: Problem, draws: int) -> tuple[Values, Tensor]:
     noise = {name: _either(lacking.repeat(draws), plain[name], u) for name, u in guided.items()}
     at_plain = problem.log_likelihood(noise, draws).reshape(draws, -1)
     return noise, torch.where(lacking, at_plain, log_weights)
+
+
+def _from_prior(problem: Problem, draws: int) -> tuple[Values, Tensor]:
+    noise = problem.prior(draws)
+    return noise, problem.log_likelihood(noise, draws).reshape(draws, -1)
 
 
 def _from_guide(problem: Problem, draws: int) -> tuple[Values, Tensor]:

@@ -242,7 +242,7 @@ def check_explained(problem: Problem, seen: Pass) -> None:
     evidence, intervention, units = problem.evidence, problem.intervention, problem.units
     certain = not problem.unobserved
     for name, value in seen.computed.items():
-        if name in evidence and not intervention.replaces(name) and certain:
+        if name in evidence and not intervention.replaces(name):
             _consistent(name, value, evidence[name], units, f"'{name}' is computed from its parents")
     for name, chain in intervention.chains.items():
         if name in evidence and not isinstance(chain[-1][1], Stochastic):
@@ -275,9 +275,10 @@ def _impossible(name: str, bad: Tensor, structure: Structure) -> None:
 
 
 def _consistent(name: str, value: Tensor, evidence: Tensor, units: int, why: str) -> None:
-    gap = (value[:units].double() - evidence.double()).abs().reshape(units, -1)
+    draws = value.reshape(-1, units, *value.shape[1:]).double()  # in every one of which it must agree
+    gap = (draws - evidence.double()).abs().reshape(len(draws), units, -1).amax((0, 2))
     scale = evidence.double().abs().reshape(units, -1).amax().clamp_min(1.0)
-    bad = (gap > 1e-4 * scale).any(-1)
+    bad = gap > 1e-4 * scale
     if bad.any():
         row = int(bad.nonzero()[0])
         raise EvidenceError(

@@ -34,13 +34,13 @@ FULL = 100  # dimensions up to which the covariance is full; beyond, diagonal
 STARTS = 4  # Gaussians a unit, which may find different modes
 NARROW = 0.25  # the standard deviations that all but one of them start with
 STEPS = 60
-STEADY = 10  # full steps, before the rate decays as 1 / t
+STEADY = 5  # full steps, before the rate decays as 1 / t
 CONVERGED = 1e-4  # a Gaussian stops at a step that changes it by less, in KL divergence (nats)
 ADAM_STEPS, ADAM_RATE = 300, 0.1  # for diagonal covariances
 NARROWEST, WIDEST = 0.25, 2.0  # bounds on how one step changes a standard deviation …
 FARTHEST = 4.0  # … and on how far it moves the mean, in standard deviations
 DEFENSIVE = 0.1  # share of the prior in the proposal, so that no weight exceeds ten likelihoods
-WIDE, SPREAD = 0.1, 2.0  # share of a Gaussian that is drawn spread out, since posteriors are skewed
+WIDE, SPREAD = 0.25, 3.0  # share of a Gaussian that is drawn spread out: posteriors are skewed and bent
 
 
 def svi(problem: Problem, count: int | None) -> Draws:

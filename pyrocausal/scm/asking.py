@@ -183,7 +183,13 @@ class Asking(Base):
             raise EvidenceError(f"'{name}' is both asked for and given", fix=f"leave '{name}' out of given=")
         draws = whole(num_samples, "num_samples", least=1)
         variable, index = self.variables[name], index_of(given)
-        if not variable.discrete or variable.computed:
+        if self._intervention.replaces(name):
+            raise EvidenceError(
+                f"'{name}' is set by do in this submodel, so there is nothing to infer",
+                fix="ask the model without that action",
+            )
+        one_hot = variable.support is torch.distributions.constraints.one_hot
+        if variable.computed or not variable.discrete or not (one_hot or variable.cardinality):
             if self._model.structure.shared:
                 raise EvidenceError(
                     f"infer can't draw '{name}' under uncertain weights", fix="use abduct, whose draws can"
