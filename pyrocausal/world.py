@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pyrocausal.errors import EvidenceError, ProgramError
 from pyrocausal.exogenous import Exogenous, exogenous
+from pyrocausal.exogenous.density import log_density
 from pyrocausal.exogenous.levels import log_levels
 from pyrocausal.intervene import Intervention
 from pyrocausal.units import OWN, Program
@@ -143,9 +144,9 @@ class World(Messenger):
 def _log_prob(name: str, fn: Any, value: Tensor, missing: Tensor | None) -> Tensor:
     """log p of what is observed of a value."""
     if missing is None:
-        return fn.log_prob(value).sum()
+        return log_density(fn, value).sum()
     if missing.dim() == 0:
-        score = fn.log_prob(value).sum()
+        score = log_density(fn, value).sum()
         return torch.where(missing, torch.zeros_like(score), score)
     while isinstance(fn, torch.distributions.Independent):
         fn = fn.base_dist
@@ -155,7 +156,7 @@ def _log_prob(name: str, fn: Any, value: Tensor, missing: Tensor | None) -> Tens
             why=f"{type(fn).__name__} gives them one joint density",
             fix="leave out the whole vector of such rows, or write the numbers as variables of their own",
         )
-    score = fn.log_prob(value)
+    score = log_density(fn, value)
     return torch.where(missing, torch.zeros_like(score), score).sum()
 
 

@@ -392,6 +392,24 @@ def test_a_wall_of_probability_zero():
 # ---- all engines
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_evidence_that_is_impossible_above_some_latents(engine):
+    """y = z + Exp(1), z ~ N(0, 1): given y, z is N(1, 1) cut off at y."""
+
+    def program():
+        z = normal("z")
+        late = dist.transforms.AffineTransform(z, torch.tensor(1.0))
+        pyro.sample("y", dist.TransformedDistribution(dist.Exponential(1.0), late))
+
+    y = torch.tensor([0.0, -1.0, 2.0])
+    noise = pc.SCM(program, latent=["z"]).abduct({"y": y}, method=engine, num_samples=2000, seed=0)
+    z, ess = noise.factual["z"], noise.diagnostics["ess"]
+    truth = stats.truncnorm(-np.inf, y - 1.0, loc=1.0)
+    assert (z <= y).all()
+    errors = (z.mean(0).double() - torch.as_tensor(truth.mean())) / torch.as_tensor(truth.std())
+    assert (errors.abs() < ERRORS / ess.sqrt()).all()
+
+
 def test_units_together_are_units_one_by_one():
     scm = pc.SCM(partial(multiplied, dist.Gumbel(0.0, 1.0)), latent=["z"])
     x, y = [1.0, -1.0, 0.5], [2.0, 0.5, -1.0]

@@ -26,9 +26,11 @@ from pyro.infer import (
 from pyro.infer.autoguide import AutoNormal
 from pyro.infer.importance import vectorized_importance_weights
 from pyro.infer.reparam import LocScaleReparam
+from pyro.nn import PyroModule
 from torch import nn
 
 import pyrocausal as pc
+from pyrocausal import mechanisms as m
 from pyrocausal.errors import DataError, EvidenceError, InterventionError, ProgramError, UnknownVariable
 
 from . import scenarios
@@ -528,6 +530,52 @@ def test_it_takes_tables_levels_and_fitted_scms():
     truth = scm.counterfactual(df.head(1), do={"k": "high"})["y"]
     for seen in (df.iloc[0], df.head(1), {"k": "low", "y": df["y"][0]}):
         assert nodes(model, seen)["y@do"].item() == pytest.approx(truth.item(), abs=1e-4)
+
+
+class Everything(PyroModule):
+    """Every mechanism of the toolkit, with numbers, levels, counts and vectors as parents."""
+
+    def __init__(self):
+        super().__init__()
+        self.level, self.number, self.yes, self.count = (
+            m.Categorical(3),
+            m.Continuous(),
+            m.Bernoulli(),
+            m.Poisson(),
+        )
+        self.vector, self.coupled, self.chained = m.Linear(dim=2), m.Coupling(3), m.Autoregressive(2)
+        self.normal, self.spline, self.many = m.Normal(), m.Spline(), m.NegativeBinomial()
+
+    def forward(self):
+        level = pyro.sample("level", self.level())
+        number = pyro.sample("number", self.number(level))
+        yes = pyro.sample("yes", self.yes(level, number))
+        count = pyro.sample("count", self.count(yes, number))
+        vector = pyro.sample("vector", self.vector(number, level))
+        coupled = pyro.sample("coupled", self.coupled(vector, number))
+        chained = pyro.sample("chained", self.chained(coupled))
+        normal = pyro.sample("normal", self.normal(chained, vector, count))
+        spline = pyro.sample("spline", self.spline(normal, level))
+        pyro.sample("many", self.many(spline))
+
+
+def test_mechanisms_take_several_units():
+    program = Everything()
+    scm = pc.SCM(program)
+    with torch.no_grad():  # unfitted, most ignore their parents
+        for p in program.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+    units = dict(scm.sample(5, seed=0))
+    model = pc.twin(scm, do={"number": 1.0})
+    together = poutine.trace(model).get_trace(units)
+    alone = [poutine.trace(model).get_trace({n: x[i] for n, x in units.items()}) for i in range(5)]
+    assert together.log_prob_sum().item() == pytest.approx(
+        sum(t.log_prob_sum().item() for t in alone), rel=1e-5
+    )
+    for name in ("vector", "coupled", "chained", "normal", "spline"):
+        each = torch.stack([one.nodes[f"{name}@do"]["value"] for one in alone])
+        assert torch.allclose(together.nodes[f"{name}@do"]["value"], each, atol=1e-5), name
+        assert not torch.allclose(each, units[name], atol=1e-3), name  # the action moved them
 
 
 # ---- in the company of Pyro's handlers

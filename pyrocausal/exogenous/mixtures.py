@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .cdf import Tails
 from .counts import counting, through_counts
+from .density import log_density
 from .discrete import Race, normalised_log_probs
 from .law import STANDARD, Law, inside_unit
 from .registry import Exogenous, exogenous, unit_shape, unsupported
@@ -120,7 +121,7 @@ def _vector_mixture(d: td.MixtureSameFamily, log_weights: Tensor) -> Exogenous:
     def pull(x: Tensor, v: Tensor) -> Tensor:
         choose, of_selector, prior, of_component = uniforms.split(inside_unit(v))
         x = x.unsqueeze(-1 - len(d.event_shape))
-        k = (log_weights + scored.log_prob(x) + selector.from_uniform(choose)).argmax(-1)
+        k = (log_weights + log_density(scored, x) + selector.from_uniform(choose)).argmax(-1)
         pulled = site.pull(x, None if site.draws is None else of_component)
         parts = race.noise(k, of_selector), torch.where(chosen(k, tail), pulled, site.law.from_uniform(prior))
         return _side_by_side(law, parts)

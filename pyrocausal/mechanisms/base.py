@@ -37,25 +37,28 @@ def tag(value: Tensor, origin: Origin) -> Tensor:
 
 @dataclass(frozen=True)
 class Block:
-    """How one parent enters the feature vector: as `size` numbers, or one-hot over `size` levels."""
+    """How one parent enters the feature vector: as `size` numbers, or one-hot over `size` levels.
+
+    `dims` are those of one unit's value: axes left of them (units in a plate, say) stay there.
+    """
 
     size: int
     one_hot: bool
     continuous: bool
+    dims: int = 0
 
 
 def block_of(parent: Tensor) -> Block:
     origin: Origin | None = getattr(parent, "_pyrocausal_origin", None)
+    size, dims = parent.numel(), parent.dim()
     if origin is not None and origin.discrete:
-        if origin.cardinality is not None and origin.cardinality > 2 and parent.dim() == 0:
+        if origin.cardinality is not None and origin.cardinality > 2 and dims == 0:
             return Block(origin.cardinality, one_hot=True, continuous=False)
-        indicator = (
-            origin.cardinality is not None or origin.support is torch.distributions.constraints.one_hot
-        )
-        return Block(parent.numel(), one_hot=False, continuous=not indicator)
+        levels = origin.cardinality is not None or origin.support is torch.distributions.constraints.one_hot
+        return Block(size, one_hot=False, continuous=not levels, dims=dims)
     if origin is not None and origin.latent:  # there are no data to learn its scale from: it is 1 by design
-        return Block(parent.numel(), one_hot=False, continuous=False)
-    return Block(parent.numel(), one_hot=False, continuous=parent.is_floating_point())
+        return Block(size, one_hot=False, continuous=False, dims=dims)
+    return Block(size, one_hot=False, continuous=parent.is_floating_point(), dims=dims)
 
 
 class Mechanism(nn.Module):
@@ -137,7 +140,7 @@ class Mechanism(nn.Module):
         return distribution
 
     def encode(self, values: list[Tensor]) -> Tensor:
-        """One unit's parents as one flat vector of features."""
+        """One unit's parents as one flat vector of features; axes left of a unit's own stay in front."""
         assert self.blocks is not None
         if len(values) != len(self.blocks):
             raise ProgramError(
@@ -145,9 +148,11 @@ class Mechanism(nn.Module):
                 f"and called with {len(values)}",
                 fix="give each variable a mechanism of its own",
             )
+        if not values:
+            return torch.zeros(0, dtype=self.dtype, device=self.calibrated.device)
         dtype = self.dtype
         parts = [encoded(value, block, dtype) for value, block in zip(values, self.blocks, strict=True)]
-        return torch.cat(parts) if parts else torch.zeros(0, dtype=dtype, device=self.calibrated.device)
+        return side_by_side(parts)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -257,6 +262,13 @@ def perceptron(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequent
 
 
 def encoded(value: Tensor, block: Block, dtype: torch.dtype) -> Tensor:
+    """A parent's value as features, `(*lead, size)`."""
     if block.one_hot:
-        return (value.long()[None] == torch.arange(block.size, device=value.device)).to(dtype)
-    return value.reshape(-1).to(dtype)
+        return (value.long()[..., None] == torch.arange(block.size, device=value.device)).to(dtype)
+    return value.reshape(*value.shape[: value.dim() - block.dims], block.size).to(dtype)
+
+
+def side_by_side(parts: list[Tensor]) -> Tensor:
+    """Features of several parents as one vector; their leading axes are broadcast."""
+    lead = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return torch.cat([part.expand(*lead, part.shape[-1]) for part in parts] if lead else parts, -1)

@@ -1,0 +1,267 @@
+"""A guide made ready to run for many units, and held against its model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from pyro.infer.autoguide import AutoGuide
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from pyrocausal.errors import UnsupportedDistribution
+from pyrocausal.exogenous import Exogenous, Law, exogenous
+from pyrocausal.mechanisms.base import Origin, tag
+from pyrocausal.units import Program, over_units
+from pyrocausal.variables import Variable, check_names
+from pyrocausal.world import Values, is_plate, refuse_foreign_sites
+
+from .amortized import Amortized
+from .evidence import Evidence, GuideError
+
+logger = logging.getLogger("pyrocausal")
+
+
+class Proposal(NamedTuple):
+    """Draws from a guide.
+
+    Attributes:
+        values: of each latent, `(units, *event)`.
+        log_prob: log q of them together, `(units,)`.
+        log_jump: the part of it of discrete latents, whose draws jump: no gradient goes through them.
+    """
+
+    values: Values
+    log_prob: Tensor
+    log_jump: Tensor
+
+
+class Guide:
+    """A guide made ready to run for many units.
+
+    Args:
+        guide: a Pyro program or module that takes one unit's evidence (a mapping of variable to value).
+
+    Attributes:
+        sites: the latents that it proposes, with the laws of their noise.
+        reads: the variables that it was seen to read.
+
+    Raises:
+        GuideError: the guide is an AutoGuide, its sites are not the model's latents, in shape and support, or
+            something in it is random besides.
+    """
+
+    def __init__(self, guide: Callable[..., Any]):
+        if isinstance(guide, AutoGuide) or (isinstance(guide, type) and issubclass(guide, AutoGuide)):
+            kind = guide.__name__ if isinstance(guide, type) else type(guide).__name__
+            raise GuideError(
+                f"{kind} can't be the guide of latents",
+                why="an AutoGuide holds one local variable a training row, and knows nothing of new units",
+                fix='use pc.guides.Amortized("z"), or abduct each query with method="svi"',
+            )
+        self.program = Program(guide, arguments=1)
+        self.sites: dict[str, Law] = {}
+        self.reads: frozenset[str] = frozenset()
+        self.vectorised = True
+
+    def set_up(self, variables: Mapping[str, Variable], latent: Iterable[str], evidence: Values) -> None:
+        """Build its layers and meet its sites, with one unit's values as evidence."""
+        given = {n: x for n, x in evidence.items() if not (variables[n].computed or variables[n].optional)}
+        tagged = Evidence({name: tag(x, _origin(variables[name])) for name, x in given.items()})
+        module = self.program.module
+        if isinstance(module, Amortized):
+            self._check_encoders(module, variables)
+            for name, encoder in module.encoders():
+                if not encoder.blocks:
+                    encoder.build(variables[name], tagged)
+        recorder = _Recorder()
+        tagged.seen.clear()
+        with self.program.running(recorder, validate=True):
+            self.program(tagged)
+        check_names(recorder.sites, variables, where="guide")
+        self._check_sites(recorder, variables, set(latent))
+        self.sites = {name: mechanism.law for name, mechanism in recorder.sites.items()}
+        self.reads = frozenset(tagged.seen)
+        self.vectorised = self._vectorises(given)
+
+    def _check_encoders(self, module: Amortized, variables: Mapping[str, Variable]) -> None:
+        check_names(module.order, variables, where="guide")
+        for name, reads in module.reads.items():
+            check_names(reads or (), variables, where=f"the encoder of '{name}'")
+
+    def _check_sites(
+        self, recorder: _Recorder, variables: Mapping[str, Variable], latent: Collection[str]
+    ) -> None:
+        for name in recorder.sites:
+            if name not in latent:
+                raise GuideError(
+                    f"the guide has a site '{name}', which is not latent",
+                    why="a guide proposes what is not observed",
+                    fix=f'declare it, SCM(program, latent=["{name}"], …), or drop it from the guide',
+                )
+            _check_fit(variables[name], recorder.draws[name], recorder.supports[name])
+        # levels can be summed over, so that a guide may leave them out
+        lacking = [n for n in latent if n not in recorder.sites and not variables[n].discrete]
+        if lacking:
+            raise GuideError(
+                f"the guide has no site '{min(lacking)}'",
+                why="it must propose a value for every latent that is not discrete",
+                fix=f'add pyro.sample("{min(lacking)}", …) to it',
+            )
+
+    def _vectorises(self, evidence: Values) -> bool:
+        """Whether it runs for many units at once."""
+        two = {name: torch.stack([x, x]) for name, x in evidence.items()}
+        if not two:
+            return True
+        try:
+            self.propose(two, torch.Generator().manual_seed(0))
+        except RuntimeError as error:
+            if "random operation" in str(error):
+                raise GuideError(
+                    "the guide draws random numbers outside of pyro.sample",
+                    why="they can't be repeated by a seed, and its density is not known",
+                    fix="make every random quantity a pyro.sample of a latent",
+                ) from error
+            if "vmap" not in str(error):
+                raise
+            logger.warning(
+                "The guide branches on a unit's value, so units run one by one; torch.where is fast."
+            )
+            return False
+        return True
+
+    def learn_scales(self, evidence: Values) -> None:
+        """The toolkit's own encoders learn the scales of what they read, once."""
+        module = self.program.module
+        for _, encoder in module.encoders() if isinstance(module, Amortized) else ():
+            if bool((encoder.standardise.scale == 1).all() and (encoder.standardise.mean == 0).all()):
+                encoder.standardise.learn(torch.vmap(lambda e, f=encoder.features: f(Evidence(e)))(evidence))
+
+    def propose(
+        self,
+        evidence: Values,
+        generator: torch.Generator,
+        *,
+        known: Iterable[str] = (),
+        vectorised: bool = True,
+    ) -> Proposal:
+        """A draw of every latent for every unit; latents in `known` keep their value in the evidence."""
+        units = len(next(iter(evidence.values())))
+        dtype = torch.get_default_dtype()
+        kept = {name: evidence[name] for name in self.sites if name in known and name in evidence}
+        noise = {
+            name: law.sample(units, generator, dtype).to(self.program.device)
+            for name, law in self.sites.items()
+            if name not in kept
+        }
+
+        def one(inputs: tuple[Values, Values]) -> dict[str, Values]:
+            drawing = _Drawing(inputs[1], {name: inputs[0][name] for name in kept})
+            with drawing:
+                self.program(Evidence(inputs[0]))
+            return {"values": drawing.values, "scores": drawing.scores()}
+
+        with self.program.running():
+            found = over_units(one, (evidence, noise), vectorised=vectorised and self.vectorised)
+        return Proposal(found["values"], found["scores"]["all"], found["scores"]["jump"])
+
+
+class _Recorder(Messenger):
+    """Meets every site of a guide, with a value in the middle of its noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sites: dict[str, Exogenous] = {}
+        self.draws: Values = {}
+        self.supports: dict[str, Any] = {}
+
+    def _pyro_sample(self, msg: Any) -> None:
+        name, fn = msg["name"], msg["fn"]
+        if not isinstance(fn, Distribution):
+            raise GuideError(
+                f"the guide of '{name}' gives {type(fn).__name__}, which is no distribution",
+                fix="return one, such as dist.Normal(loc, scale)",
+            )
+        refuse_foreign_sites(msg)
+        if is_plate(msg) or msg["infer"].get("_deterministic"):
+            return
+        if name in self.sites:
+            raise GuideError(f"the guide has two sites named '{name}'", fix="draw each latent once")
+        try:
+            mechanism = self.sites[name] = exogenous(fn, msg["infer"].get("noise"))
+        except UnsupportedDistribution as error:
+            raise GuideError(f"the guide of '{name}': {error.what}", why=error.why, fix=error.fix) from None
+        noise = mechanism.law.sample(100, torch.Generator().manual_seed(0), torch.get_default_dtype())
+        self.draws[name] = torch.vmap(mechanism.push)(noise)
+        self.supports[name] = _support(fn)
+        msg["value"] = self.draws[name][0]
+        msg["done"] = msg["stop"] = True
+
+
+class _Drawing(Messenger):
+    """Draws one unit's latents from a guide, by pushing noise."""
+
+    def __init__(self, noise: Values, kept: Values):
+        super().__init__()
+        self.noise, self.kept = noise, kept
+        self.values: Values = {}
+        self.smooth: list[Tensor] = []  # log q of draws that gradients go through …
+        self.jump: list[Tensor] = []  # … and of others
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if is_plate(msg) or msg["infer"].get("_deterministic"):
+            return
+        name, fn = msg["name"], msg["fn"]
+        if name in self.kept:
+            msg["value"] = self.kept[name]
+        else:
+            value = exogenous(fn, msg["infer"].get("noise")).push(self.noise[name])
+            self.values[name] = msg["value"] = value
+            (self.jump if fn.support.is_discrete else self.smooth).append(fn.log_prob(value).sum())
+        msg["done"] = msg["stop"] = True
+
+    def scores(self) -> Values:
+        nothing = torch.zeros(())
+        jump = torch.stack([*self.jump, nothing]).sum()
+        return {"all": torch.stack([*self.smooth, jump]).sum(), "jump": jump}
+
+
+def _support(fn: Any) -> constraints.Constraint:
+    """Where each number of a draw lies."""
+    while isinstance(fn, torch.distributions.Independent):
+        fn = fn.base_dist
+    support = fn.support
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support
+
+
+def _check_fit(variable: Variable, draws: Tensor, support: constraints.Constraint) -> None:
+    """A guide's site must draw what its latent can be: `draws` are some, `(n, *event)`."""
+    name = variable.name
+    if tuple(draws.shape[1:]) != variable.shape:
+        raise GuideError(
+            f"the guide draws '{name}' of shape {tuple(draws.shape[1:])}",
+            why=f"in the model it has shape {variable.shape}",
+            fix="give its distribution that shape, with .to_event(1) for a vector",
+        )
+    outside = variable.support is not None and not variable.support.check(draws).all()
+    if outside or variable.discrete != bool(support.is_discrete):
+        raise GuideError(
+            f"the guide draws values of '{name}' that it can't have",
+            why=f"it draws from {_in_words(support)}, and in the model '{name}' lies in "
+            f"{_in_words(variable.support)}",
+            fix="give it a distribution on those values: biject_to(support) moves a Normal there",
+        )
+
+
+def _in_words(support: constraints.Constraint | None) -> str:
+    return "the real line" if support is constraints.real else str(support)
+
+
+def _origin(v: Variable) -> Origin:
+    return Origin(v.name, v.support, v.discrete, v.cardinality)
