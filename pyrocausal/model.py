@@ -64,6 +64,16 @@ class Model:
             return self.program.module.graph  # type: ignore[union-attr, return-value]
         return self._structure.graph
 
+    @property
+    def proposed(self) -> tuple[str, ...]:
+        """The latents that the guide proposes."""
+        return tuple(n for n in self.guide.sites if n in self.latent) if self.guide else ()
+
+    @property
+    def fills(self) -> bool:
+        """Whether the guide also proposes observed variables, for units that lack them."""
+        return self.guide is not None and not set(self.guide.sites) <= set(self.latent)
+
     def set_up(self) -> None:
         self._structure = discover(self.program, latent=self.latent, seed=self.seed)
         check_names(self.latent, self._structure.variables, where="latent")

@@ -1,5 +1,7 @@
 """Amortised guides: what they may look like, what they are given, and what is refused."""
 
+import math
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -9,7 +11,7 @@ from pyro.nn import PyroModule
 from torch import nn
 
 import pyrocausal as pc
-from pyrocausal.errors import EvidenceError, ProgramError, PyrocausalError, UnknownVariable
+from pyrocausal.errors import EvidenceError, FitError, ProgramError, PyrocausalError, UnknownVariable
 from pyrocausal.guides import Amortized, Encoder, GuideError
 
 from .benchmarks import abduction
@@ -154,6 +156,85 @@ def test_a_network_behind_a_function_is_trained_and_saved(tmp_path):
     assert torch.equal(other.weight, network.weight)
 
 
+# ---- what a guide proposes where it is not observed
+
+
+def fills(evidence):
+    """The exact posterior of z, and of y where it is missing."""
+    y = pyro.sample("y", dist.Normal(evidence["x"], 2**0.5))
+    pyro.sample("z", exact(evidence["x"], y))
+
+
+FILLING = {
+    "program": lambda: fills,
+    "encoders": lambda: Amortized(z=exact, y=lambda x: dist.Normal(x, 2**0.5)),
+    "all evidence": lambda: Amortized(
+        z=lambda evidence: exact(evidence["x"], evidence["y"]), y=lambda x: dist.Normal(x, 2**0.5)
+    ),
+}
+
+
+@pytest.mark.parametrize("guide", FILLING.values(), ids=FILLING)
+@pytest.mark.parametrize("engine", ["guide", "importance"])
+def test_a_guide_fills_in_what_units_lack(guide, engine):
+    """y is there for the first unit only; for the others z | x is N(0, 1), and y | x is N(x, 2)."""
+    scm = pc.SCM(latent_cause, latent=["z"], guide=guide())
+    x, y = torch.tensor([0.0, 1.0, -2.0]), torch.tensor([3.0, math.nan, math.nan])
+    noise = scm.abduct({"x": x, "y": y}, missing="abduct", method=engine, num_samples=4000, seed=0)
+    assert (noise.factual["y"][:, 0] == 3.0).all()
+    errors = (noise.factual["y"].mean(0)[1:] - x[1:]) / (2 / 4000) ** 0.5
+    assert errors.abs().max() < 5  # false alarms: 1e-6 a number
+    assert ((noise["z"].mean(0) - torch.tensor([1.5, 0.0, 0.0])) * 4000**0.5).abs().max() < 5
+    assert noise["z"].var(0).numpy() == pytest.approx([0.5, 1.0, 1.0], rel=0.15)
+    pulled = noise.factual["y"] - noise["z"] - x  # the noise of y goes with its value
+    assert torch.allclose(noise["y"], pulled, atol=1e-5)
+    assert noise.diagnostics["pareto_k"].max() < 0.1  # the guide is exact, so all weights are equal
+
+
+@pytest.mark.parametrize("guide", FILLING.values(), ids=FILLING)
+def test_what_nobody_has_is_filled_in_too(guide):
+    scm = pc.SCM(latent_cause, latent=["z"], guide=guide())
+    cf = scm.counterfactual(
+        {"x": [1.0], "y": [None]}, do={"x": 0.0}, missing="abduct", method="guide", num_samples=4000, seed=0
+    )
+    assert abs(cf["y"].mean().item()) < 5 * (2 / 4000) ** 0.5
+    assert torch.allclose(cf["y"] + 1, cf.factual["y"], atol=1e-5)  # the same units
+
+
+def test_a_guide_that_is_shown_a_filled_in_value_never_sees_the_filler():
+    """Units without y have some other unit's in its place; with z = y/2 - x/2 that would show."""
+    scm = pc.SCM(latent_cause, latent=["z"], guide=fills)
+    with_y = {"x": [0.0, 0.0], "y": [1000.0, math.nan]}
+    noise = scm.abduct(with_y, missing="abduct", method="guide", num_samples=500, seed=0)
+    assert noise["z"][:, 1].abs().max() < 10
+
+
+def test_log_q_of_what_is_known():
+    scm = pc.SCM(latent_cause, latent=["z"], guide=fills)
+    assert torch.allclose(scm.guide_log_prob(E), dist.Normal(E["x"], 2**0.5).log_prob(E["y"]))
+    assert torch.allclose(scm.elbo(E, seed=0), TRUTH, atol=1e-5)  # in which it has no part
+    with pytest.raises(FitError, match="proposes no observed variable"):
+        pc.SCM(latent_cause, latent=["z"], guide=program_guide).guide_log_prob(E)
+
+
+def test_fit_trains_it_beside_the_bound():
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slope = nn.Parameter(torch.tensor(0.0))
+
+        def forward(self, x):
+            return dist.Normal(self.slope * x, 2**0.5)
+
+    guide = Amortized(z=Exact(), y=Reads())
+    scm = pc.SCM(latent_cause, latent=["z"], guide=guide)
+    data = pc.SCM(latent_cause).sample(2000, seed=0)
+    scm.fit({"x": data["x"], "y": data["y"]}, validation=0, progress=False)
+    x, y = data["x"] - 0.0, data["y"]
+    least_squares = ((x * y).sum() / x.square().sum()).item()
+    assert guide.y.slope.item() == pytest.approx(least_squares, abs=0.03)
+
+
 # ---- several latents, and other supports
 
 
@@ -239,12 +320,7 @@ def test_a_guide_is_not_shown_what_nobody_gives():
 
     scm = pc.SCM(program, latent=["z"], guide=Amortized("z"))
     assert scm.elbo({"x": [1.0]}, seed=0).isfinite()
-    assert list(scm._model.guide.reads) == ["x"]
-
-
-def test_what_a_guide_reads_is_known():
-    scm = pc.SCM(latent_cause, latent=["z"], guide=Amortized(z=lambda y: dist.Normal(y / 3, 1.0)))
-    assert scm._model.guide.reads == {"y"}
+    assert list(next(encoder for _, encoder in scm._model.guide.program.module.encoders()).blocks) == ["x"]
 
 
 def test_a_guide_that_branches_runs_one_by_one_and_says_so(caplog):
@@ -325,6 +401,11 @@ def twice(evidence):
     pyro.sample("z", dist.Normal(0.0, 1.0))
 
 
+def reads_its_site(evidence):
+    pyro.sample("x", dist.Normal(0.0, 1.0))
+    program_guide(evidence)
+
+
 def scm_with(guide, program=latent_cause):
     return lambda: pc.SCM(program, latent=["z"], guide=guide())
 
@@ -342,11 +423,12 @@ REFUSED = {
     "a name that a module has": (lambda: Amortized("forward"), GuideError, "can't be named 'forward'"),
     "a circle": (lambda: Amortized(z=lambda w: 0, w=lambda z: 0), GuideError, "read one another"),
     "an unknown latent": (scm_with(lambda: Amortized("z", "w")), UnknownVariable, "no variable 'w'"),
-    "an observed site": (scm_with(lambda: Amortized("z", "x")), GuideError, "'x', which is not latent"),
+    "an observed site": (scm_with(lambda: Amortized("z", "x")), GuideError, "'x', which is observed"),
+    "a site that is read too": (scm_with(lambda: reads_its_site), GuideError, "'x', and reads it"),
     "a missing site": (scm_with(lambda: lambda evidence: None), GuideError, "no site 'z'"),
     "a site twice": (scm_with(lambda: twice), GuideError, "two sites named 'z'"),
     "a guide where nothing is latent": (
-        lambda: pc.SCM(latent_cause, guide=Amortized("z")), GuideError, "'z', which is not latent"),
+        lambda: pc.SCM(latent_cause, guide=Amortized("z")), GuideError, "'z', which is observed"),
     "an AutoGuide": (scm_with(lambda: AutoNormal(latent_cause)), GuideError, "AutoNormal can't be"),
     "the class of one": (scm_with(lambda: AutoDelta), GuideError, "AutoDelta can't be"),
     "an encoder for a guide": (scm_with(lambda: exact), ProgramError, "with the evidence alone"),

@@ -98,31 +98,38 @@ class Problem:
 
         The others' noise is drawn from its law.
         """
-        known = {**self._folded(self.evidence, draws), **values}
         rest = {name: u for name, u in self.prior(draws).items() if name not in values}
-        seen = self._run(rest, draws, pull=True, score=self._scored() | set(values), evidence=known)
+        seen = self._run(rest, draws, pull=True, score=self._scored() | set(values), known=values)
         return {**rest, **{n: seen.noise[n] for n in values}}, total(seen, draws * self.units)
 
     def log_joint(self, values: Values, draws: int = 1) -> Tensor:
         """log p(evidence, values) at values of all that is unobserved, `(draws * units,)`."""
-        known = {**self._folded(self.evidence, draws), **values}
-        seen = self._run({}, draws, score=self._scored() | set(values), evidence=known)
+        seen = self._run({}, draws, score=self._scored() | set(values), known=values)
         return total(seen, draws * self.units)
 
     def propose(self, draws: int) -> Proposal:
-        """Values of the latents from the guide, for all draws of all units."""
+        """Values of the latents, and of what units lack, from the guide, for all draws of all units."""
         assert self.guide is not None
         seen = {**self.evidence, **self._enforced()}
         return self.guide.propose(
-            self._folded(seen, draws), self.generator, known=seen, vectorised=self.structure.vectorised
+            self._folded(seen, draws),
+            self.generator,
+            known=[name for name in seen if name not in self.missing or self._proposed(name)],
+            missing=self._folded({n: gaps for n, gaps in self.missing.items() if self._proposed(n)}, draws),
+            vectorised=self.structure.vectorised,
         )
+
+    def _proposed(self, name: str) -> bool:
+        """Whether the guide proposes a variable for units that lack it."""
+        return self.guide is not None and name in self.guide.sites and self.missing[name].dim() == 1
 
     @property
     def lacking(self) -> Tensor:
-        """Units that lack some of their evidence, `(units,)`."""
+        """Units that lack some of their evidence, which the guide does not propose, `(units,)`."""
         found = torch.zeros(self.units, dtype=torch.bool)
-        for gaps in self.missing.values():
-            found |= gaps.reshape(self.units, -1).any(-1)
+        for name, gaps in self.missing.items():
+            if not self._proposed(name):
+                found |= gaps.reshape(self.units, -1).any(-1)
         return found
 
     def _enforced(self) -> Values:
@@ -149,13 +156,16 @@ class Problem:
         *,
         pull: bool = False,
         score: frozenset[str],
-        evidence: Values | None = None,
+        known: Values | None = None,
     ) -> Pass:
-        evidence = self._folded(self.evidence, draws) if evidence is None else evidence
+        """A pass, in which what is unobserved has this noise or, if `known`, these values."""
+        known = known or {}
+        evidence = {**self._folded(self.evidence, draws), **known}
+        missing = {n: gaps for n, gaps in self.missing.items() if n in evidence and n not in known}
         rest = [
             n
-            for n, v in self.structure.variables.items()
-            if n not in noise and self._needs_noise(v, evidence)
+            for n in self.structure.variables
+            if n not in noise and (n not in evidence or n in missing or self.intervention.replaces(n))
         ]
         return run(
             self.program,
@@ -164,16 +174,12 @@ class Problem:
             noise={**self.prior(draws, rest), **noise},
             draws=self._uniforms(evidence, draws) if pull else {},
             given=self._folded(self.given, draws),
-            missing=self._folded({n: m for n, m in self.missing.items() if n in evidence}, draws),
+            missing=self._folded(missing, draws),
             intervention=self.intervention,
             pull=pull,
             score=score,
             vectorised=self.structure.vectorised,
         )
-
-    def _needs_noise(self, v: Variable, evidence: Values) -> bool:
-        """Whether the pass pushes this variable: its own mechanism runs, though nothing may hang on it."""
-        return v.name not in evidence or v.name in self.missing or self.intervention.replaces(v.name)
 
     def _folded(self, values: Values, draws: int) -> Values:
         if draws == 1:

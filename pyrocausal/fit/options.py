@@ -22,6 +22,7 @@ class FitOptions:
         epochs: passes over the training split.
         batch_size: rows per step.
         learning_rate: of Adam, reached after a short warm-up and lowered to zero along a cosine.
+        weight_decay: adds `weight_decay / 2` times the squared norm of all trained parameters to the loss.
         validation: fraction of rows held out to choose each mechanism's weights; 0 keeps the last averages.
         patience: a mechanism stops after this fraction of training without improvement on the held-out rows.
         averaging: decay of the exponential moving average of the weights, per step.
@@ -41,6 +42,7 @@ class FitOptions:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float = 1e-2
+    weight_decay: float = 0.0
     validation: float = 0.1
     patience: float = 0.35
     averaging: float = 0.99
@@ -88,6 +90,8 @@ class FitOptions:
             raise FitError(
                 f"validation={self.validation!r}", why="it is the fraction of rows held out, 0 to below 1"
             )
+        if not (isinstance(self.weight_decay, (int, float)) and self.weight_decay >= 0):
+            raise FitError(f"weight_decay={self.weight_decay!r}", why="it must be 0 or more")
         if not 0 <= self.averaging < 1:
             raise FitError(f"averaging={self.averaging!r}", why="it is a decay per step, 0 to below 1")
 

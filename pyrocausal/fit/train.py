@@ -307,7 +307,8 @@ class Loop:
     def _optimizer(self) -> torch.optim.Adam:
         trained = {name for _, names in self.groups for name in names}
         leaves = [p for name, p in self.parameters.items() if name in trained]
-        return torch.optim.Adam(leaves, lr=self.options.learning_rate, betas=(0.9, 0.99))
+        decay = self.options.weight_decay
+        return torch.optim.Adam(leaves, lr=self.options.learning_rate, betas=(0.9, 0.99), weight_decay=decay)
 
     def _learning_rate(self) -> float:
         done = self.step / self.steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import pyro
@@ -18,11 +18,15 @@ from pyrocausal.units import Program, module_key
 from pyrocausal.variables import Variable
 from pyrocausal.world import Values
 
-from .evidence import GuideError, NotGiven
+from .evidence import Evidence, GuideError, NotGiven
 
 
 class Amortized(PyroModule):
     r"""A guide :math:`q(z_1 \mid \cdot)\, q(z_2 \mid \cdot) \cdots` with one encoder a latent.
+
+    A variable that is observed as a rule may have an encoder too: it proposes the variable for units that
+    lack it, and other encoders that read the variable get what was proposed. Where it is known, the encoder
+    is not asked; `SCM.guide_log_prob`, a part of the default objective, trains it.
 
     Args:
         names: latents that get an `Encoder`, a network that reads all evidence.
@@ -54,6 +58,7 @@ class Amortized(PyroModule):
             )
         chosen: dict[str, Callable[..., Distribution]] = {name: Encoder() for name in names} | encoders
         self.reads = {name: _reads(name, encoder) for name, encoder in chosen.items()}
+        self.observed: tuple[str, ...] = ()
         self.order = _ordered(self.reads)
         for name, encoder in chosen.items():
             if hasattr(self, module_key(name)):
@@ -66,12 +71,29 @@ class Amortized(PyroModule):
             wrapped = encoder if isinstance(encoder, nn.Module) else Function(encoder, self.reads[name])
             setattr(self, module_key(name), wrapped)
 
-    def forward(self, evidence: Mapping[str, Tensor]) -> None:
+    def forward(self, evidence: Evidence) -> None:
         drawn: Values = {}
         for name in self.order:
             reads = self.reads[name]
-            given = [evidence] if reads is None else [_either(drawn, evidence, read, name) for read in reads]
+            if reads is None:
+                given: list[Any] = [evidence.joined({n: drawn[n] for n in self.observed})]
+            else:
+                given = [_either(drawn, evidence, read, name) for read in reads]
             drawn[name] = pyro.sample(name, self._encoder(name)(*given))
+
+    def arrange(self, latent: Collection[str]) -> None:
+        """Draw what is observed as a rule before the latents of which an encoder reads all evidence."""
+        self.observed = tuple(name for name in self.reads if name not in latent)
+        for name in self.observed:
+            if self.reads[name] is None:
+                raise GuideError(
+                    f"the encoder of '{name}', which is observed as a rule, can't read all evidence",
+                    why="that is what may be missing with it, and itself",
+                    fix=f"write one that names what it reads: Amortized({name}=lambda …: …)",
+                )
+        self.order = _ordered(
+            {n: self.observed if reads is None else reads for n, reads in self.reads.items()}
+        )
 
     def _encoder(self, name: str) -> nn.Module:
         return getattr(self, module_key(name))

@@ -35,6 +35,10 @@ class Evidence(Mapping[str, Tensor]):
         self.seen.add(name)
         return self._values[name]
 
+    def joined(self, values: Mapping[str, Tensor]) -> Evidence:
+        """With these values too."""
+        return Evidence({**self._values, **values})
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

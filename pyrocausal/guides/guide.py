@@ -29,14 +29,16 @@ class Proposal(NamedTuple):
     """Draws from a guide.
 
     Attributes:
-        values: of each latent, `(units, *event)`.
-        log_prob: log q of them together, `(units,)`.
-        log_jump: the part of it of discrete latents, whose draws jump: no gradient goes through them.
+        values: of each latent, and of variables that some units lack, `(units, *event)`.
+        log_prob: log q of what was drawn, together, `(units,)`.
+        log_jump: the part of it of discrete variables, whose draws jump: no gradient goes through them.
+        log_told: log q of what was not drawn but known, `(units,)`.
     """
 
     values: Values
     log_prob: Tensor
     log_jump: Tensor
+    log_told: Tensor
 
 
 class Guide:
@@ -46,12 +48,12 @@ class Guide:
         guide: a Pyro program or module that takes one unit's evidence (a mapping of variable to value).
 
     Attributes:
-        sites: the latents that it proposes, with the laws of their noise.
-        reads: the variables that it was seen to read.
+        sites: what it proposes, with the laws of their noise: every latent, and perhaps variables that are
+            observed as a rule, for units that lack them.
 
     Raises:
-        GuideError: the guide is an AutoGuide, its sites are not the model's latents, in shape and support, or
-            something in it is random besides.
+        GuideError: the guide is an AutoGuide, its sites are not variables of the model, in shape and support,
+            or something in it is random besides.
     """
 
     def __init__(self, guide: Callable[..., Any]):
@@ -64,7 +66,6 @@ class Guide:
             )
         self.program = Program(guide, arguments=1)
         self.sites: dict[str, Law] = {}
-        self.reads: frozenset[str] = frozenset()
         self.vectorised = True
 
     def set_up(self, variables: Mapping[str, Variable], latent: Iterable[str], evidence: Values) -> None:
@@ -74,6 +75,7 @@ class Guide:
         module = self.program.module
         if isinstance(module, Amortized):
             self._check_encoders(module, variables)
+            module.arrange(tuple(latent))
             for name, encoder in module.encoders():
                 if not encoder.blocks:
                     encoder.build(variables[name], tagged)
@@ -82,9 +84,8 @@ class Guide:
         with self.program.running(recorder, validate=True):
             self.program(tagged)
         check_names(recorder.sites, variables, where="guide")
-        self._check_sites(recorder, variables, set(latent))
+        self._check_sites(recorder, variables, set(latent), tagged.seen)
         self.sites = {name: mechanism.law for name, mechanism in recorder.sites.items()}
-        self.reads = frozenset(tagged.seen)
         self.vectorised = self._vectorises(given)
 
     def _check_encoders(self, module: Amortized, variables: Mapping[str, Variable]) -> None:
@@ -93,14 +94,24 @@ class Guide:
             check_names(reads or (), variables, where=f"the encoder of '{name}'")
 
     def _check_sites(
-        self, recorder: _Recorder, variables: Mapping[str, Variable], latent: Collection[str]
+        self,
+        recorder: _Recorder,
+        variables: Mapping[str, Variable],
+        latent: Collection[str],
+        read: Collection[str],
     ) -> None:
         for name in recorder.sites:
-            if name not in latent:
+            if variables[name].computed or variables[name].optional:
                 raise GuideError(
-                    f"the guide has a site '{name}', which is not latent",
-                    why="a guide proposes what is not observed",
-                    fix=f'declare it, SCM(program, latent=["{name}"], …), or drop it from the guide',
+                    f"the guide has a site '{name}', which has no noise of its own in every unit",
+                    why="it is computed from its parents, or not every unit reaches it",
+                    fix="drop it from the guide",
+                )
+            if name in read:
+                raise GuideError(
+                    f"the guide has a site '{name}', and reads it in its evidence too",
+                    why="where it is missing, what it reads there is no value of it",
+                    fix="use what pyro.sample gives: that is its value where it is known",
                 )
             _check_fit(variables[name], recorder.draws[name], recorder.supports[name])
         # levels can be summed over, so that a guide may leave them out
@@ -147,27 +158,35 @@ class Guide:
         generator: torch.Generator,
         *,
         known: Iterable[str] = (),
+        missing: Mapping[str, Tensor] | None = None,
         vectorised: bool = True,
     ) -> Proposal:
-        """A draw of every latent for every unit; latents in `known` keep their value in the evidence."""
+        """A draw of every site for every unit; those in `known` keep their value in the evidence.
+
+        Args:
+            missing: for what is in `known` and not for every unit, which lack it, `(units,)`.
+        """
         units = len(next(iter(evidence.values())))
         dtype = torch.get_default_dtype()
-        kept = {name: evidence[name] for name in self.sites if name in known and name in evidence}
+        kept = {name for name in self.sites if name in known and name in evidence}
+        gaps = {name: x for name, x in (missing or {}).items() if name in kept}
         noise = {
             name: law.sample(units, generator, dtype).to(self.program.device)
             for name, law in self.sites.items()
-            if name not in kept
+            if name not in kept or name in gaps
         }
 
-        def one(inputs: tuple[Values, Values]) -> dict[str, Values]:
-            drawing = _Drawing(inputs[1], {name: inputs[0][name] for name in kept})
+        def one(inputs: tuple[Values, Values, Values]) -> dict[str, Values]:
+            seen, own, lacks = inputs
+            drawing = _Drawing(own, {name: seen[name] for name in kept}, lacks)
             with drawing:
-                self.program(Evidence(inputs[0]))
+                self.program(Evidence({name: x for name, x in seen.items() if name not in kept}))
             return {"values": drawing.values, "scores": drawing.scores()}
 
         with self.program.running():
-            found = over_units(one, (evidence, noise), vectorised=vectorised and self.vectorised)
-        return Proposal(found["values"], found["scores"]["all"], found["scores"]["jump"])
+            found = over_units(one, (evidence, noise, gaps), vectorised=vectorised and self.vectorised)
+        scores = found["scores"]
+        return Proposal(found["values"], scores["all"], scores["jump"], scores["told"])
 
 
 class _Recorder(Messenger):
@@ -203,31 +222,42 @@ class _Recorder(Messenger):
 
 
 class _Drawing(Messenger):
-    """Draws one unit's latents from a guide, by pushing noise."""
+    """Draws one unit's latents, and what it lacks, from a guide, by pushing noise."""
 
-    def __init__(self, noise: Values, kept: Values):
+    def __init__(self, noise: Values, kept: Values, missing: Values):
         super().__init__()
-        self.noise, self.kept = noise, kept
+        self.noise, self.kept, self.missing = noise, kept, missing
         self.values: Values = {}
         self.smooth: list[Tensor] = []  # log q of draws that gradients go through …
-        self.jump: list[Tensor] = []  # … and of others
+        self.jump: list[Tensor] = []  # … of others …
+        self.told: list[Tensor] = []  # … and of what was known
 
     def _pyro_sample(self, msg: Any) -> None:
         if is_plate(msg) or msg["infer"].get("_deterministic"):
             return
         name, fn = msg["name"], msg["fn"]
-        if name in self.kept:
-            msg["value"] = self.kept[name]
+        value, lacks = self.kept.get(name), self.missing.get(name)
+        if name in self.noise:
+            drawn = exogenous(fn, msg["infer"].get("noise")).push(self.noise[name])
+            value = drawn if value is None or lacks is None else torch.where(lacks, drawn, value)
+            self.values[name] = value
+        score = fn.log_prob(value).sum()
+        of_drawn = self.jump if fn.support.is_discrete else self.smooth
+        if lacks is not None:
+            of_drawn.append(torch.where(lacks, score, 0.0))
+            self.told.append(torch.where(lacks, 0.0, score))
         else:
-            value = exogenous(fn, msg["infer"].get("noise")).push(self.noise[name])
-            self.values[name] = msg["value"] = value
-            (self.jump if fn.support.is_discrete else self.smooth).append(fn.log_prob(value).sum())
+            (of_drawn if name in self.noise else self.told).append(score)
+        msg["value"] = value
         msg["done"] = msg["stop"] = True
 
     def scores(self) -> Values:
-        nothing = torch.zeros(())
-        jump = torch.stack([*self.jump, nothing]).sum()
-        return {"all": torch.stack([*self.smooth, jump]).sum(), "jump": jump}
+        jump, told = _total(self.jump), _total(self.told)
+        return {"all": _total([*self.smooth, jump]), "jump": jump, "told": told}
+
+
+def _total(scores: list[Tensor]) -> Tensor:
+    return torch.stack([*scores, torch.zeros(())]).sum()
 
 
 def _support(fn: Any) -> constraints.Constraint:

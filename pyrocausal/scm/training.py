@@ -63,6 +63,36 @@ class Training(Asking):
             )
         return BOUNDS[bound](self._scored(data, "elbo", seed), particles)
 
+    def guide_log_prob(self, data: Any, *, seed: int | None = None) -> Tensor:
+        """log q of the observed variables that the guide has sites for, `(units,)`, differentiable.
+
+        The bound says nothing of them, because they are not drawn where they are known. `fit` maximises
+        `elbo` + `guide_log_prob`, so that they can be proposed for units that lack them, as in Louizos et al.
+        2017 (CEVAE), eq. 10: q(t | x) and q(y | x, t).
+
+        >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+        >>> def program():
+        ...     z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        ...     pyro.sample("x", dist.Normal(z, 1.0))
+        ...     pyro.sample("y", dist.Normal(z, 1.0))
+        >>> def mean_of_z(x, y):
+        ...     return dist.Normal((x + y) / 3, 3**-0.5)
+        >>> guide = pc.guides.Amortized(z=mean_of_z, y=lambda x: dist.Normal(x / 2, 1.5**0.5))
+        >>> scm = pc.SCM(program, latent=["z"], guide=guide)
+        >>> scm.guide_log_prob({"x": [0.0], "y": [0.0]})                # log q(y | x)
+        tensor([-1.1217])
+        >>> noise = scm.abduct({"x": [2.0], "y": [None]}, missing="abduct", method="guide", seed=0)
+        >>> noise.mean("z").round()                                      # E[z | x] = 1
+        tensor([1.], dtype=torch.float64)
+        """
+        if not self._model.fills:
+            raise FitError(
+                "the guide proposes no observed variable",
+                why="guide_log_prob is log q of such",
+                fix="leave it out, or give the guide a site for what units may lack: Amortized(t=…)",
+            )
+        return self._scored(data, "elbo", seed).propose(1).log_told
+
     def fit(self, data: Any, **options: Any) -> Self:
         """Maximum likelihood training on a DataFrame or mapping of tensors; returns self.
 
@@ -73,11 +103,12 @@ class Training(Asking):
         weighted and resampled) or "nuts".
 
         With latents, model and guide are trained together by the evidence lower bound (`bound="iwae"`: the
-        importance-weighted one); with discrete latents only and no guide, by the exact likelihood. With
-        `loss=`, by that: `data` may then also be several tables by name, of which each batch has rows.
+        importance-weighted one), plus `guide_log_prob` if the guide proposes observed variables; with
+        discrete latents only and no guide, by the exact likelihood. With `loss=`, by that: `data` may then
+        also be several tables by name, of which each batch has rows.
 
-        The options (epochs, batch_size, learning_rate, validation, patience, averaging, seed, device,
-        progress, checkpoint, reset, only, loss, num_particles, bound, method) are those of
+        The options (epochs, batch_size, learning_rate, weight_decay, validation, patience, averaging, seed,
+        device, progress, checkpoint, reset, only, loss, num_particles, bound, method) are those of
         `pyrocausal.fit.FitOptions`.
 
         >>> import pyro, pyrocausal as pc, torch
@@ -148,7 +179,7 @@ class Training(Asking):
 
     def _check_bounded(self, unseen: list[str]) -> None:
         """Every latent must be proposed by the guide or be discrete, to be summed out."""
-        proposed = self._model.guide.sites if self._model.guide else ()
+        proposed = self._model.proposed
         for name in unseen:
             if name not in proposed and not self.variables[name].discrete:
                 raise FitError(
@@ -159,7 +190,7 @@ class Training(Asking):
                 )
 
     def _scored(self, data: Any, where: str, seed: int | None) -> Problem:
-        proposed = self._model.guide.sites if where == "elbo" and self._model.guide else ()
+        proposed = self._model.proposed if where == "elbo" else ()
         need = [name for name in self._needed() if name not in proposed]
         table = read(data, self.variables, where=where, need=need)
         self._agree(table.values, where)
@@ -257,4 +288,8 @@ def _several(data: Any) -> bool:
 
 
 def _bound(settings: FitOptions) -> Callable[[Any, Any], Tensor]:
-    return lambda scm, batch: -scm.elbo(batch, num_particles=settings.num_particles, bound=settings.bound)
+    def loss(scm: Any, batch: Any) -> Tensor:
+        bound = scm.elbo(batch, num_particles=settings.num_particles, bound=settings.bound)
+        return -bound - scm.guide_log_prob(batch) if scm._model.fills else -bound
+
+    return loss
