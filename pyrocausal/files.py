@@ -1,4 +1,4 @@
-"""Tensors in files: safetensors only, so loading runs no code; written whole or not at all."""
+"""Files that are written whole or not at all; tensors as safetensors, so that loading runs no code."""
 
 from __future__ import annotations
 
@@ -18,16 +18,23 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     """Write to a temporary file beside `path`, then put it in place in one move."""
     if not isinstance(path, (str, os.PathLike)) or Path(path).is_dir():
         raise SaveError(f"{path!r} is no file name", fix='pass one, such as "model.safetensors"')
+    if not Path(path).parent.is_dir():
+        raise SaveError(f"there is no folder {Path(path).parent}", fix="make it first")
+    write_whole(
+        path, save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, dict(metadata))
+    )
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """A file that has all of its content, or is as it was."""
     path = Path(path)
-    if not path.parent.is_dir():
-        raise SaveError(f"there is no folder {path.parent}", fix="make it first")
-    content = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, dict(metadata))
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

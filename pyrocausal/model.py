@@ -24,6 +24,8 @@ from pyrocausal.world import Values, run
 
 logger = logging.getLogger("pyrocausal")
 
+PRIOR_UNITS = 200  # drawn from the model, to show a guide what evidence may look like
+
 
 class Model:
     """What a model and all its submodels share: program, structure, history."""
@@ -89,11 +91,12 @@ class Model:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(self.seed)
             noise = prior(
-                {**structure.variables, **structure.shared}, 1, torch.Generator().manual_seed(self.seed)
+                {**structure.variables, **structure.shared},
+                PRIOR_UNITS,
+                torch.Generator().manual_seed(self.seed),
             )
-            unit = run(self.program, units=1, noise=noise, vectorised=structure.vectorised).values
-            observed = {n: x[0] for n, x in unit.items() if n not in structure.graph.latent}
-            guide.set_up(structure.variables, self.latent, observed)
+            units = run(self.program, units=PRIOR_UNITS, noise=noise, vectorised=structure.vectorised)
+            guide.set_up(structure.variables, self.latent, units.values)
 
     def prepare(self, data: Any, *, reset: bool) -> None:
         """Before training: choose mechanisms by the data where there are none, or start anew."""

@@ -86,7 +86,7 @@ class Problem:
 
     def log_likelihood(self, noise: Values, draws: int = 1) -> Tensor:
         """log p(evidence | u) at noise of the unobserved, `(draws * units,)`, differentiable in it."""
-        return total(self._run(noise, draws, score=self._scored()), draws * self.units)
+        return self._total(self._run(noise, draws, score=self._scored()), draws)
 
     def explain(self, noise: Values, draws: int = 1) -> Pass:
         """All noise, and all values, given noise of the unobserved: the evidence's is pulled out."""
@@ -100,12 +100,12 @@ class Problem:
         """
         rest = {name: u for name, u in self.prior(draws).items() if name not in values}
         seen = self._run(rest, draws, pull=True, score=self._scored() | set(values), known=values)
-        return {**rest, **{n: seen.noise[n] for n in values}}, total(seen, draws * self.units)
+        return {**rest, **{n: seen.noise[n] for n in values}}, self._total(seen, draws)
 
     def log_joint(self, values: Values, draws: int = 1) -> Tensor:
         """log p(evidence, values) at values of all that is unobserved, `(draws * units,)`."""
         seen = self._run({}, draws, score=self._scored() | set(values), known=values)
-        return total(seen, draws * self.units)
+        return self._total(seen, draws)
 
     def propose(self, draws: int) -> Proposal:
         """Values of the latents, and of what units lack, from the guide, for all draws of all units."""
@@ -145,6 +145,13 @@ class Problem:
             else:
                 found.pop(name, None)
         return found
+
+    def _total(self, seen: Pass, draws: int) -> Tensor:
+        """The log-probability of all that was scored; -inf where a run contradicts the evidence."""
+        score = total(seen, draws * self.units)
+        for wrong in contradictions(self, seen).values():
+            score = torch.where(wrong, -torch.inf, score)
+        return score
 
     def _scored(self) -> frozenset[str]:
         return frozenset(n for n in self.evidence if not self.structure.variables[n].computed)
@@ -243,26 +250,57 @@ def _shifted(name: str) -> None:
     )
 
 
-def check_explained(problem: Problem, seen: Pass) -> None:
-    """The evidence must be possible, and agree with what is computed or set."""
-    evidence, intervention, units = problem.evidence, problem.intervention, problem.units
-    certain = not problem.unobserved
-    for name, value in seen.computed.items():
-        if name in evidence and not intervention.replaces(name):
-            _consistent(name, value, evidence[name], units, f"'{name}' is computed from its parents")
+def contradictions(problem: Problem, seen: Pass) -> dict[str, Tensor]:
+    """Where a run's computed and enforced values are not those of the evidence, `(draws * units,)`."""
+    evidence, intervention = problem.evidence, problem.intervention
+    told = {n: x for n, x in seen.computed.items() if n in evidence and not intervention.replaces(n)}
     for name, chain in intervention.chains.items():
         if name in evidence and not isinstance(chain[-1][1], Stochastic):
-            _consistent(name, seen.values[name], evidence[name], units, f"'{name}' was set by do")
+            told[name] = seen.values[name]
+    return {name: _differs(value, evidence[name]) for name, value in told.items()}
+
+
+def _differs(value: Tensor, evidence: Tensor) -> Tensor:
+    """Whether values `(draws * units, *event)` are not the units', beyond rounding; NaN is no evidence."""
+    told = evidence.double().reshape(len(evidence), -1)
+    gap = (value.double().reshape(-1, *told.shape) - told).abs()
+    scale = told.abs().nan_to_num(0.0).amax().clamp_min(1.0)
+    return (gap > 1e-4 * scale).any(-1).flatten()
+
+
+def check_explained(problem: Problem, seen: Pass) -> None:
+    """The evidence must be possible, and agree with what is computed or set."""
+    evidence, units, variables = problem.evidence, problem.units, problem.structure.variables
+    for name, wrong in contradictions(problem, seen).items():
+        if wrong.any():
+            _contradicted(problem, seen, name, wrong)
+    certain = not problem.unobserved
     for name, logp in seen.log_prob.items():
         bad = ~torch.isfinite(logp) & ~_blank(evidence[name]).repeat(len(logp) // units)
         if bad.any() and certain:
             _impossible(name, bad[:units], problem.structure)
     for name, u in seen.noise.items():
-        bad = ~torch.isfinite(u).reshape(len(u), -1).all(-1)
+        law = variables[name].law if name in variables else None  # else it is what an action drew
+        bad = ~(torch.isfinite(u) if law is None else law.contains(u)).reshape(len(u), -1).all(-1)
         if name in evidence:
             bad &= ~_blank(evidence[name]).repeat(len(u) // units)
         if bad.any():
-            _impossible(name, bad[:units] if bad[:units].any() else bad, problem.structure)
+            _impossible(name, bad.reshape(-1, units).any(0), problem.structure)
+
+
+def _contradicted(problem: Problem, seen: Pass, name: str, wrong: Tensor) -> None:
+    computed = not problem.intervention.replaces(name) and name in seen.computed
+    run = int(wrong.nonzero()[0])
+    row = run % problem.units
+    gives, told = (seen.computed if computed else seen.values)[name][run], problem.evidence[name][row]
+    place = int((gives.double() - told.double()).abs().flatten().argmax())
+    why = f"'{name}' is computed from its parents" if computed else f"'{name}' was set by do"
+    raise EvidenceError(
+        f"the evidence on '{name}' contradicts the model in "
+        f"{row_names(wrong.reshape(-1, problem.units).any(0))}",
+        why=f"{why}, which gives {gives.flatten()[place].item():g} and not {told.flatten()[place].item():g}",
+        fix="leave it out of the evidence, or correct it",
+    )
 
 
 def _blank(x: Tensor) -> Tensor:
@@ -278,18 +316,3 @@ def _impossible(name: str, bad: Tensor, structure: Structure) -> None:
         why=f"no noise gives that value with these values of its parents ({parents})",
         fix="check the values, or the distribution that the program gives the variable there",
     )
-
-
-def _consistent(name: str, value: Tensor, evidence: Tensor, units: int, why: str) -> None:
-    draws = value.reshape(-1, units, *value.shape[1:]).double()  # in every one of which it must agree
-    gap = (draws - evidence.double()).abs().reshape(len(draws), units, -1).amax((0, 2))
-    scale = evidence.double().abs().reshape(units, -1).amax().clamp_min(1.0)
-    bad = gap > 1e-4 * scale
-    if bad.any():
-        row = int(bad.nonzero()[0])
-        raise EvidenceError(
-            f"the evidence on '{name}' contradicts the model in {row_names(bad)}",
-            why=f"{why}, which gives {value[row].flatten()[0].item():g} "
-            f"and not {evidence[row].flatten()[0].item():g}",
-            fix="leave it out of the evidence, or correct it",
-        )

@@ -28,6 +28,7 @@ class Standard:
     log_cdf: Callable[[Tensor], Tensor]
     log_sf: Callable[[Tensor], Tensor]
     build: Callable[[Tensor, Tensor], dist.TorchDistribution]
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 def _exponential(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
@@ -111,6 +112,7 @@ def _half_cauchy_quantile(z: Tensor) -> Tensor:
     return torch.where(z > 0, 1 / tangent, tangent)
 
 
+_ROUNDING = 1e-4  # of a pull, beside the noise's scale of about 1
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 STANDARD: dict[str, Standard] = {
@@ -161,6 +163,7 @@ STANDARD: dict[str, Standard] = {
         log_cdf=lambda u: torch.log(u.clamp(0, 1)),
         log_sf=lambda u: torch.log1p(-u.clamp(0, 1)),
         build=dist.Uniform,
+        bounds=(0.0, 1.0),
     ),
     "exponential": Standard(
         draw=_exponential,
@@ -169,6 +172,7 @@ STANDARD: dict[str, Standard] = {
         log_cdf=lambda u: log1mexp(-u.clamp(min=0)),
         log_sf=lambda u: -u.clamp(min=0),
         build=lambda zero, one: dist.Exponential(one),
+        bounds=(0.0, math.inf),
     ),
     "half_normal": Standard(
         draw=lambda shape, generator: _normal(shape, generator).abs(),
@@ -177,6 +181,7 @@ STANDARD: dict[str, Standard] = {
         log_cdf=lambda u: torch.log(torch.erf(u.clamp(min=0) / math.sqrt(2))),
         log_sf=lambda u: log_ndtr(-u.clamp(min=0)) + math.log(2),
         build=lambda zero, one: dist.HalfNormal(one),
+        bounds=(0.0, math.inf),
     ),
     "half_cauchy": Standard(
         draw=lambda shape, generator: _cauchy(shape, generator).abs(),
@@ -185,6 +190,7 @@ STANDARD: dict[str, Standard] = {
         log_cdf=lambda u: torch.log(torch.atan(u.clamp(min=0)) * (2 / math.pi)),
         log_sf=lambda u: _cauchy_log_sf(u.clamp(min=0)) + math.log(2),
         build=lambda zero, one: dist.HalfCauchy(one),
+        bounds=(0.0, math.inf),
     ),
 }
 
@@ -244,6 +250,14 @@ class Law:
             return torch.stack([p.log_prob(v) for p, v in zip(self.parts, self.split(u), strict=True)]).sum(0)
         score = STANDARD[self.kind].log_density(u)
         return score.sum(tuple(range(-len(self.shape), 0))) if self.shape else score
+
+    def contains(self, u: Tensor) -> Tensor:
+        """Whether each number is finite and, up to rounding, a value that the noise can have."""
+        if self.kind == "joint":
+            inside = [p.contains(v).flatten(u.dim() - 1) for p, v in zip(self.parts, self.split(u))]
+            return torch.cat(inside, -1)
+        low, high = STANDARD[self.kind].bounds if self.kind != "none" else (-math.inf, math.inf)
+        return torch.isfinite(u) & (u >= low - _ROUNDING) & (u <= high + _ROUNDING)
 
     def from_uniform(self, v: Tensor) -> Tensor:
         """The noise whose distribution function is the uniform `v`; both have shape ``(..., *shape)``."""

@@ -188,7 +188,20 @@ def _record(
         for name, variable in merged.items()
     }
     shared = (set(variables) - own) | (program.sampled_attributes & set(variables)) if own else set()
+    _check_order(list(variables), shared - program.sampled_attributes)
     return variables, makers, shared
+
+
+def _check_order(names: list[str], shared: set[str]) -> None:
+    """Weights come before the first unit."""
+    begun = next((i for i, name in enumerate(names) if name not in shared), len(names))
+    for name in names[begun:] if shared else ():
+        if name in shared:
+            raise ProgramError(
+                f"site '{name}' comes after the block of pc.units(), and is not in it",
+                why="what lies outside is shared by all units, and can't come after what is one unit's own",
+                fix="move it into the block, or, if it is a weight, before it",
+            )
 
 
 def _check_shared(

@@ -128,6 +128,10 @@ class Encoder(nn.Module):
         hidden: the sizes of the hidden layers.
     """
 
+    centre: Tensor
+    scale: Tensor
+    trained: Tensor
+
     def __init__(self, hidden: tuple[int, ...] = (64, 64)):
         super().__init__()
         self.hidden = hidden
@@ -137,8 +141,12 @@ class Encoder(nn.Module):
         """Forget layers and scales: the next set-up builds new ones."""
         self.blocks = {}
 
-    def build(self, variable: Variable, evidence: Mapping[str, Tensor]) -> None:
-        """Create the layers for one unit's (tagged) evidence."""
+    def build(self, variable: Variable, evidence: Mapping[str, Tensor], prior: Values) -> None:
+        """Create the layers for one unit's (tagged) evidence; `prior` has units drawn from the model.
+
+        It starts near the prior of the latent, in the model's units, and reads evidence in those of the
+        model's draws until training shows it real ones.
+        """
         if variable.support is None:
             raise GuideError(
                 f"the default encoder has no distribution for '{variable.name}'",
@@ -150,10 +158,23 @@ class Encoder(nn.Module):
         continuous = tuple(b.continuous for b in self.blocks.values() for _ in range(b.size))
         self.standardise = Standardise(continuous)
         self.network = perceptron(len(continuous), self.hidden, self._outputs(variable))
-        with torch.no_grad():  # start near the prior
+        self.register_buffer("trained", torch.tensor(False))
+        with torch.no_grad():
             last = self.network[-1]
             last.weight.mul_(0.1)  # type: ignore[operator, union-attr]
             last.bias.zero_()  # type: ignore[operator, union-attr]
+            self.standardise.learn(_without_tails(self.features_of(prior)))
+            if not variable.discrete:
+                free = self._free().inv(prior[variable.name])
+                quantiles = torch.quantile(free, torch.tensor([0.16, 0.5, 0.84], dtype=free.dtype), 0)
+                self.register_buffer("centre", quantiles[1])
+                self.register_buffer("scale", (quantiles[2] - quantiles[0]).clamp_min(1e-6) / 2)
+
+    def learn_scales(self, evidence: Values) -> None:
+        """Learn the evidence's scales from the training split; done once."""
+        if not self.trained:
+            self.standardise.learn(self.features_of(evidence))
+            self.trained.fill_(True)
 
     def _outputs(self, variable: Variable) -> int:
         if variable.discrete:
@@ -173,6 +194,10 @@ class Encoder(nn.Module):
         parts = [encoded(evidence[n], b, self.dtype) for n, b in self.blocks.items()]
         return side_by_side(parts) if parts else torch.zeros(0, dtype=self.dtype)
 
+    def features_of(self, evidence: Values) -> Tensor:
+        """Those of many units, `(units, num_features)`."""
+        return torch.vmap(self.features)({name: evidence[name] for name in self.blocks})
+
     @property
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
@@ -185,10 +210,22 @@ class Encoder(nn.Module):
             return dist.Categorical(logits=out)
         free = self._free()
         loc, log_scale = out.reshape(2, *free.inverse_shape(self.latent.shape))
-        base = dist.Normal(loc, torch.exp(log_scale)).to_event(loc.dim())
+        scale = self.scale * torch.exp(_MOST_LOG_SCALE * torch.tanh(log_scale / _MOST_LOG_SCALE))
+        base = dist.Normal(self.centre + self.scale * loc, scale).to_event(loc.dim())
         if self.latent.support is constraints.real:
             return base
         return dist.TransformedDistribution(base, [free])
+
+
+_MOST_LOG_SCALE = 10.0  # beside the prior's: unheard-of evidence gives no scale of 0 or infinity
+
+
+def _without_tails(x: Tensor) -> Tensor:
+    """Columns cut at their 2 and 98 percentiles: a mean and an sd that heavy tails can't move."""
+    if not x.numel():
+        return x
+    low, high = torch.quantile(x, torch.tensor([0.02, 0.98], dtype=x.dtype), 0)
+    return x.clamp(low, high)
 
 
 def _either(drawn: Values, evidence: Mapping[str, Tensor], name: str, reader: str) -> Tensor:
@@ -203,9 +240,10 @@ def _either(drawn: Values, evidence: Mapping[str, Tensor], name: str, reader: st
 
 def _reads(name: str, encoder: Callable[..., Any]) -> tuple[str, ...] | None:
     """The variables that an encoder's arguments name; None if it takes the evidence whole."""
-    if isinstance(encoder, type) or not callable(encoder):
+    if isinstance(encoder, (type, Distribution)) or not callable(encoder):
         raise GuideError(
-            f"the encoder of '{name}' is {encoder!r}", fix="pass a module instance or a function"
+            f"the encoder of '{name}' is {encoder!r}",
+            fix="pass a module instance or a function, such as lambda x: dist.Normal(x, 1.0)",
         )
     call = encoder.forward if isinstance(encoder, nn.Module) else encoder
     parameters = inspect.signature(call).parameters.values()

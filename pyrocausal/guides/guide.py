@@ -10,7 +10,7 @@ import torch
 from pyro.infer.autoguide import AutoGuide
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution
 
 from pyrocausal.errors import UnsupportedDistribution
 from pyrocausal.exogenous import Exogenous, Law, exogenous
@@ -21,6 +21,7 @@ from pyrocausal.world import Values, is_plate, refuse_foreign_sites
 
 from .amortized import Amortized
 from .evidence import Evidence, GuideError
+from .reach import check_fit
 
 logger = logging.getLogger("pyrocausal")
 
@@ -68,23 +69,35 @@ class Guide:
         self.sites: dict[str, Law] = {}
         self.vectorised = True
 
-    def set_up(self, variables: Mapping[str, Variable], latent: Iterable[str], evidence: Values) -> None:
-        """Build its layers and meet its sites, with one unit's values as evidence."""
-        given = {n: x for n, x in evidence.items() if not (variables[n].computed or variables[n].optional)}
+    def set_up(self, variables: Mapping[str, Variable], latent: Iterable[str], prior: Values) -> None:
+        """Build its layers and meet its sites, with units drawn from the model; the first is its evidence."""
+        latent = set(latent)
+        given = {
+            n: x[0]
+            for n, x in prior.items()
+            if not (n in latent or variables[n].computed or variables[n].optional)
+        }
         tagged = Evidence({name: tag(x, _origin(variables[name])) for name, x in given.items()})
         module = self.program.module
         if isinstance(module, Amortized):
             self._check_encoders(module, variables)
-            module.arrange(tuple(latent))
+            module.arrange(latent)
             for name, encoder in module.encoders():
                 if not encoder.blocks:
-                    encoder.build(variables[name], tagged)
+                    encoder.build(variables[name], tagged, prior)
         recorder = _Recorder()
         tagged.seen.clear()
         with self.program.running(recorder, validate=True):
-            self.program(tagged)
+            try:
+                self.program(tagged)
+            except ValueError as error:  # of torch, which checks the parameters of distributions
+                raise GuideError(
+                    "the guide gives a distribution that can't be, for a unit drawn from the model",
+                    why=str(error).split("\n")[0],
+                    fix="keep scales positive and all parameters finite, whatever the evidence",
+                ) from error
         check_names(recorder.sites, variables, where="guide")
-        self._check_sites(recorder, variables, set(latent), tagged.seen)
+        self._check_sites(recorder, variables, latent, tagged.seen)
         self.sites = {name: mechanism.law for name, mechanism in recorder.sites.items()}
         self.vectorised = self._vectorises(given)
 
@@ -113,7 +126,13 @@ class Guide:
                     why="where it is missing, what it reads there is no value of it",
                     fix="use what pyro.sample gives: that is its value where it is known",
                 )
-            _check_fit(variables[name], recorder.draws[name], recorder.supports[name])
+            if recorder.sites[name].law.kind == "none":
+                raise GuideError(
+                    f"the guide gives '{name}' a single value",
+                    why="a point has no density, so it is no draw from a posterior",
+                    fix="give it a distribution with a width",
+                )
+            check_fit(variables[name], recorder.draws[name], recorder.scalars[name])
         # levels can be summed over, so that a guide may leave them out
         lacking = [n for n in latent if n not in recorder.sites and not variables[n].discrete]
         if lacking:
@@ -149,8 +168,7 @@ class Guide:
         """The toolkit's own encoders learn the scales of what they read, once."""
         module = self.program.module
         for _, encoder in module.encoders() if isinstance(module, Amortized) else ():
-            if bool((encoder.standardise.scale == 1).all() and (encoder.standardise.mean == 0).all()):
-                encoder.standardise.learn(torch.vmap(lambda e, f=encoder.features: f(Evidence(e)))(evidence))
+            encoder.learn_scales(evidence)
 
     def propose(
         self,
@@ -196,7 +214,7 @@ class _Recorder(Messenger):
         super().__init__()
         self.sites: dict[str, Exogenous] = {}
         self.draws: Values = {}
-        self.supports: dict[str, Any] = {}
+        self.scalars: dict[str, Any] = {}  # the distribution of each number of a draw
 
     def _pyro_sample(self, msg: Any) -> None:
         name, fn = msg["name"], msg["fn"]
@@ -216,7 +234,7 @@ class _Recorder(Messenger):
             raise GuideError(f"the guide of '{name}': {error.what}", why=error.why, fix=error.fix) from None
         noise = mechanism.law.sample(100, torch.Generator().manual_seed(0), torch.get_default_dtype())
         self.draws[name] = torch.vmap(mechanism.push)(noise)
-        self.supports[name] = _support(fn)
+        self.scalars[name] = _of_numbers(fn)
         msg["value"] = self.draws[name][0]
         msg["done"] = msg["stop"] = True
 
@@ -260,37 +278,10 @@ def _total(scores: list[Tensor]) -> Tensor:
     return torch.stack([*scores, torch.zeros(())]).sum()
 
 
-def _support(fn: Any) -> constraints.Constraint:
-    """Where each number of a draw lies."""
+def _of_numbers(fn: Any) -> Any:
     while isinstance(fn, torch.distributions.Independent):
         fn = fn.base_dist
-    support = fn.support
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return support
-
-
-def _check_fit(variable: Variable, draws: Tensor, support: constraints.Constraint) -> None:
-    """A guide's site must draw what its latent can be: `draws` are some, `(n, *event)`."""
-    name = variable.name
-    if tuple(draws.shape[1:]) != variable.shape:
-        raise GuideError(
-            f"the guide draws '{name}' of shape {tuple(draws.shape[1:])}",
-            why=f"in the model it has shape {variable.shape}",
-            fix="give its distribution that shape, with .to_event(1) for a vector",
-        )
-    outside = variable.support is not None and not variable.support.check(draws).all()
-    if outside or variable.discrete != bool(support.is_discrete):
-        raise GuideError(
-            f"the guide draws values of '{name}' that it can't have",
-            why=f"it draws from {_in_words(support)}, and in the model '{name}' lies in "
-            f"{_in_words(variable.support)}",
-            fix="give it a distribution on those values: biject_to(support) moves a Normal there",
-        )
-
-
-def _in_words(support: constraints.Constraint | None) -> str:
-    return "the real line" if support is constraints.real else str(support)
+    return fn
 
 
 def _origin(v: Variable) -> Origin:
