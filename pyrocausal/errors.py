@@ -37,7 +37,7 @@ class ProgramError(PyrocausalError):
 
 
 class DataError(PyrocausalError):
-    """Data that the model can't take: a wrong name, type, length, level or value."""
+    """Data that can't be taken: a wrong name, type, length, level or value; a missing or damaged file."""
 
 
 class UnknownVariable(DataError, KeyError):
