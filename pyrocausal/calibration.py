@@ -40,7 +40,7 @@ LOG_DENSITY = "log p"
 
 
 def check_abduction(
-    scm: SCM,
+    scm: SCM | Callable[[], Any],
     *,
     units: int = 500,
     num_samples: int = 99,
@@ -56,7 +56,7 @@ def check_abduction(
     rank of each true value among the draws of its posterior must be uniform.
 
     Args:
-        scm: an SCM, or a submodel.
+        scm: an SCM, a submodel, or a program (with nothing latent).
         units: how many are drawn. 500 show draws a fifth too narrow or off by a quarter of their spread,
             2,000 half of that.
         num_samples: draws a unit that are ranked.
@@ -91,7 +91,8 @@ def check_abduction(
     >>> pc.check_abduction(scm.do(z=0.0), of={"y": lambda noise: noise["y"]}, seed=0).ok()
     True
     """
-    units = whole(units, "the number of units", least=1)
+    scm = scm if isinstance(scm, SCM) else SCM(scm)
+    units = whole(units, "the number of units", least=2)
     num_samples = whole(num_samples, "the number of ranked draws num_samples", least=LEAST)
     thin = whole(thin, "thin", least=1)
     if scm._model.structure.shared:
@@ -115,7 +116,8 @@ def check_abduction(
         draws = _thinned(noise, num_samples, generator)
         ranks: dict[str, np.ndarray] = {}
         for name, quantity in quantities.items():
-            found = _ranks(quantity(truth), quantity(draws), generator)
+            of_truth = _checked(name, quantity(truth), units)
+            found = _ranks(of_truth, _checked(name, quantity(draws), num_samples, units), generator)
             ranks |= _columns(name, found[hidden[name]] if name in hidden else found)
     return Calibration(ranks, num_samples, noise.diagnostics)
 
@@ -241,6 +243,12 @@ def _evidence(scm: SCM, truth: Noise, hidden: Mapping[str, Tensor]) -> dict[str,
 
 def _quantities(scm: SCM, of: Any, hidden: Mapping[str, Tensor]) -> dict[str, Quantity]:
     if isinstance(of, Mapping) and of:
+        odd = [name for name, quantity in of.items() if not callable(quantity)]
+        if odd:
+            raise DataError(
+                f"check_abduction(of=…): {of[odd[0]]!r} is no function",
+                fix=f'write of={{"{odd[0]}": lambda noise: noise["{next(iter(scm.variables))}"]}}',
+            )
         return dict(of)
     if not hidden:
         raise EvidenceError(
@@ -261,6 +269,18 @@ def _quantities(scm: SCM, of: Any, hidden: Mapping[str, Tensor]) -> dict[str, Qu
     found = {name: _value(name) for name in names}
     if not of and not any(scm._intervention.drawn(name) for name in scm._intervention.names):
         found[LOG_DENSITY] = lambda noise: _log_density(scm, noise)  # what is drawn afresh has none
+    return found
+
+
+def _checked(name: str, found: Any, *shape: int) -> Tensor:
+    """What a quantity gave: a number for each unit (and draw), or a vector."""
+    if not isinstance(found, Tensor) or tuple(found.shape[: len(shape)]) != shape:
+        got = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found)
+        raise DataError(
+            f"check_abduction(of=…): '{name}' gave {got}",
+            why=f"a number a unit is due, {shape} here, from the Noise of one draw and of many",
+            fix="compute with the tensors in it elementwise, as in lambda noise: noise['z'] ** 2",
+        )
     return found
 
 

@@ -77,5 +77,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("income", ["age", "quit", "gain"])
     ''
     """
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    plain = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), list(plain), n=1)
+    return f"did you mean {plain[near[0]]!r}?" if near else ""

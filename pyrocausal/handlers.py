@@ -14,7 +14,7 @@ import pyro.distributions as dist
 import torch
 from pyro.poutine.messenger import Messenger, block_messengers
 
-from pyrocausal.errors import InterventionError, UnknownVariable, did_you_mean
+from pyrocausal.errors import EvidenceError, InterventionError, UnknownVariable, did_you_mean
 from pyrocausal.exogenous import Law
 from pyrocausal.intervene import Earlier, Hard, Natural, Policy, Shift, Stochastic, parse_action
 from pyrocausal.samples import Noise, Samples
@@ -68,9 +68,21 @@ def abduct(program: Callable[..., Any], evidence: Any, **options: Any) -> Noise:
 
     Args:
         program: a program about one unit, possibly under `do`.
-        evidence, options: as in `SCM.abduct`; `latent=[…]` declares latent variables.
+        evidence, options: as in `SCM.abduct`; `latent=[…]` declares latent variables, `guide=` proposes them.
+
+    Raises:
+        EvidenceError: see `SCM.abduct`; or an option that there is not.
     """
-    return _model(program, options.pop("latent", ())).abduct(evidence, **options)
+    latent, guide = options.pop("latent", ()), options.pop("guide", None)
+    known = ("method", "num_samples", "missing", "seed")
+    for name in options:
+        if name not in known:
+            raise EvidenceError(
+                f"abduct has no option {name!r}",
+                why=f"its options are {', '.join((*known, 'latent', 'guide'))}",
+                fix=did_you_mean(name, (*known, "latent", "guide")),
+            )
+    return _model(program, latent, guide).abduct(evidence, **options)
 
 
 def predict(program: Callable[..., Any], noise: Noise, **options: Any) -> Samples:
@@ -87,13 +99,13 @@ def predict(program: Callable[..., Any], noise: Noise, **options: Any) -> Sample
     return _model(program).predict(noise, **options)
 
 
-def _model(program: Callable[..., Any], latent: Any = ()) -> SCM:
+def _model(program: Callable[..., Any], latent: Any = (), guide: Any = None) -> SCM:
     if isinstance(program, SCM):
         return program
     if isinstance(program, Intervened):
-        return _model(program.program, latent).do(program.actions)
-    if latent:
-        return SCM(program, latent=latent)
+        return _model(program.program, latent, guide).do(program.actions)
+    if latent or guide is not None:
+        return SCM(program, latent=latent, guide=guide)
     if program not in _models:
         _models[program] = SCM(program)
     return _models[program]

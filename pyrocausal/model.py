@@ -19,7 +19,7 @@ from pyrocausal.guides import Encoder, Guide
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.units import Program
-from pyrocausal.variables import check_names, column_of, table_column
+from pyrocausal.variables import column_of, table_column
 from pyrocausal.world import Values, run
 
 logger = logging.getLogger("pyrocausal")
@@ -78,7 +78,6 @@ class Model:
 
     def set_up(self) -> None:
         self._structure = discover(self.program, latent=self.latent, seed=self.seed)
-        check_names(self.latent, self._structure.variables, where="latent")
         if self.declared is not None:
             _compare(self.declared, self._structure.graph)
         if self._structure.shared and not self.program.weights_posterior:
@@ -96,7 +95,8 @@ class Model:
                 torch.Generator().manual_seed(self.seed),
             )
             units = run(self.program, units=PRIOR_UNITS, noise=noise, vectorised=structure.vectorised)
-            guide.set_up(structure.variables, self.latent, units.values)
+            values = {name: units.values[name] for name in structure.variables if name in units.values}
+            guide.set_up(structure.variables, self.latent, values)
 
     def prepare(self, data: Any, *, reset: bool) -> None:
         """Before training: choose mechanisms by the data where there are none, or start anew."""

@@ -71,7 +71,9 @@ class Stored:
             raise SaveError(
                 f"{path} does not fit the program",
                 why=f"'{odd}' {wrong}",
-                fix="pass the program that was saved, of the same sizes",
+                fix="pass its guide too: SCM.load(path, program, guide=…)"
+                if extra and extra[0].startswith("guide.")
+                else "pass the program that was saved, of the same sizes",
             )
         program.load_state_dict(self.tensors)
 

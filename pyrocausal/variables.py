@@ -170,7 +170,9 @@ class Variable:
             raise DataError(
                 f"{where}: '{self.name}' is missing (NaN) in {row_names(bad)}",
                 why="an unobserved cell would have to be inferred, which must be asked for",
-                fix="drop or impute these rows",
+                fix='drop these rows, or pass missing="abduct" to have such cells inferred'
+                if where == "evidence"
+                else "drop or impute these rows",
             )
         infinite = torch.isinf(tensor) if tensor.is_floating_point() else bad
         if (infinite & ~bad).any():

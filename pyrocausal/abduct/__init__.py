@@ -57,6 +57,12 @@ def abduct(problem: Problem, *, method: str = "auto", num_samples: int | None = 
         chosen = "exact"  # no unit of this table happens to lack a cell
     check_method(problem, chosen)
     engine = listed_or_drawn if (method, chosen) == ("auto", "enumerate") else ENGINES[chosen]
+    if chosen == "guide" and problem.intervention.names:
+        logger.warning(
+            "The guide was trained for the model without do(%s), and its draws are taken as they are: "
+            'method="importance" weights them by this submodel.',
+            ", ".join(problem.intervention.names),
+        )
     draws = engine(problem, num_samples)
     if method == "auto" and _needs_gradients(problem, draws):
         draws = max(draws, svi(problem, num_samples), key=lambda d: float(d.diagnostics["ess"].min()))
@@ -79,8 +85,8 @@ def choose(problem: Problem) -> str:
 
 
 def _needs_gradients(problem: Problem, draws: Draws) -> bool:
-    """Whether draws from the prior missed some unit's posterior, and gradients can lead to it."""
-    if draws.diagnostics["method"] != "importance" or problem.guide is not None:
+    """Whether draws from the proposal missed some unit's posterior, and gradients can lead to it."""
+    if draws.diagnostics["method"] != "importance":
         return False
     return bool(poor(draws.diagnostics).any()) and not any(v.discrete for v in problem.unobserved.values())
 

@@ -47,10 +47,13 @@ def iwae(problem: Problem, particles: int) -> Tensor:
 def log_evidence(problem: Problem, draws: int) -> Tensor:
     """An estimate of log p(evidence) of every unit, `(units,)`.
 
-    It is exact where all that is unobserved is discrete. Else it is the importance-weighted bound, with the
-    guide as proposal or, without one, the prior.
+    It is exact where all that the evidence hangs on and that is unobserved has few levels. Else it is the
+    importance-weighted bound, with the guide as proposal or, without one, the prior.
     """
-    if all(v.discrete for v in problem.unobserved.values()):
+    rest = [v for v in problem.unobserved.values() if v.name in problem.relevant]
+    one_hot = torch.distributions.constraints.one_hot
+    sizes = [v.shape[0] if v.support is one_hot and len(v.shape) == 1 else v.cardinality or 0 for v in rest]
+    if all(v.discrete and size for v, size in zip(rest, sizes)) and math.prod(sizes) <= MOST:
         return log_marginal(problem)
     return torch.logsumexp(weighted(problem, draws)[1], 0) - math.log(draws)
 
@@ -85,7 +88,8 @@ def _credit(reward: Tensor, log_weights: Tensor, log_jump: Tensor) -> Tensor:
 def _summed(problem: Problem, values: Values, draws: int) -> Tensor:
     """log p(evidence, values), `(draws * units,)`, the remaining unobserved summed out."""
     _refuse_drawn(problem)
-    rest = [v for name, v in problem.unobserved.items() if name not in values]
+    # what no evidence hangs on sums to 1
+    rest = [v for n, v in problem.unobserved.items() if n not in values and n in problem.relevant]
     if not rest:
         return problem.log_joint(values, draws)
     levels = [levels_of(v) for v in rest]

@@ -103,7 +103,7 @@ def _uncountable(problem: Problem, v: Variable) -> EvidenceError | None:
         return EvidenceError(
             f"'{v.name}' is not observed and its values can't be enumerated",
             why="only a discrete variable with finitely many levels, always the same, has a list of them",
-            fix='use method="importance" (or "nuts", "svi"), or give its value as evidence',
+            fix='use method="importance" (or "auto"), or give its value as evidence',
         )
     return None
 

@@ -149,7 +149,8 @@ def _check_atoms(problem: Problem, atoms: Atoms, name: str) -> None:
         raise TooManyAtoms(
             f"at '{name}' one unit has {int(count.max()):,} atoms, and all units have {len(atoms.unit):,}",
             why=f"noises that some world tells apart are listed, {MOST:,} a unit and {LARGEST:,} at most",
-            fix="give num_samples=1000, ask for fewer worlds or units at a time, or observe more",
+            fix="ask for fewer worlds or units at a time, observe more, or give num_samples=1000 for draws; "
+            'if that is too much too, use method="importance"',
         )
 
 

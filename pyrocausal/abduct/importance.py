@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.errors import EvidenceError
-from pyrocausal.guides import NotGiven
+from pyrocausal.guides import GuideError, NotGiven
 from pyrocausal.variables import row_names
 from pyrocausal.world import Values
 
@@ -68,6 +68,13 @@ def _from_prior(problem: Problem, draws: int) -> tuple[Values, Tensor]:
 
 def _from_guide(problem: Problem, draws: int) -> tuple[Values, Tensor]:
     proposal = problem.propose(draws)
+    broken = proposal.log_prob.isnan().reshape(draws, -1).any(0)
+    if broken.any():
+        raise GuideError(
+            f"the guide gives no distribution for the evidence of {row_names(broken)}",
+            why="a parameter of it is no number there, or a scale is not positive",
+            fix="keep scales positive (softplus, exp) and all parameters finite, whatever the evidence",
+        )
     noise, log_joint = problem.given_values(proposal.values, draws)
     return noise, (log_joint - proposal.log_prob).reshape(draws, -1)
 

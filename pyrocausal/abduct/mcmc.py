@@ -61,7 +61,7 @@ def warn_if_unmixed(found: Tensor) -> None:
     bad = found > GOOD_R_HAT
     if bad.any():
         logger.warning(
-            "The Markov chains of %d of %d units disagree: R-hat up to %.2f (above %.2f they have not "
+            "The Markov chains of %d of %d units disagree: R-hat up to %.3f (above %.2f they have not "
             'mixed). Raise num_samples; or use method="svi" or "importance", since chains that follow '
             "gradients don't get from one mode of a posterior to another.",
             int(bad.sum()),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from pyrocausal.errors import EvidenceError
 from pyrocausal.exogenous import exogenous
 from pyrocausal.graph.discover import Structure
 from pyrocausal.guides import Guide, Proposal
-from pyrocausal.intervene import Hard, Intervention, Stochastic
+from pyrocausal.intervene import Hard, Intervention, Policy, Stochastic
 from pyrocausal.units import Program
 from pyrocausal.variables import Variable, row_names
 from pyrocausal.world import Pass, Values, run
@@ -78,6 +79,13 @@ class Problem:
             if not (v.computed or v.optional or self.intervention.replaces(name))
             and (name not in self.evidence or name in self.missing)
         }
+
+    @cached_property
+    def relevant(self) -> frozenset[str]:
+        """The variables that evidence may hang on: itself, and its causes."""
+        if any(isinstance(action, Policy) for _, _, _, action in self.intervention.items()):
+            return frozenset(self.structure.variables)  # policies read what is no cause in the graph
+        return frozenset(self.structure.graph.ancestors(*self.evidence)) | frozenset(self.evidence)
 
     def prior(self, draws: int = 1, names: Any = None) -> Values:
         """Noise of the unobserved (or of `names`) from its exogenous law, `(draws * units, *shape)`."""
@@ -231,7 +239,7 @@ def check_presence(
             _shifted(name)
         if name in evidence or v.computed or v.optional or intervention.replaces(name):
             continue
-        if name in intervention.chains:
+        if name in intervention.chains and name not in free:
             _shifted(name)
         if name not in free:
             raise EvidenceError(

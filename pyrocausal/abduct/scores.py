@@ -35,7 +35,7 @@ class Scores:
             raise EvidenceError(
                 f"method={method!r} can't infer '{discrete[0]}', which is discrete",
                 why="it follows the gradient of the likelihood in the noise, which is zero there",
-                fix='use method="enumerate" or "importance"',
+                fix='use method="importance" (or "auto")',
             )
         self.problem = problem
         self.laws = {name: v.law for name, v in problem.unobserved.items()}

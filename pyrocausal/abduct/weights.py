@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+_EQUAL = 1e-4  # by how much, beside the largest weight, equal ones may differ by the rounding of scores
 GOOD_K = 0.7  # above this Pareto shape the weights' mean can't be trusted (Vehtari et al. 2024)
 
 
@@ -39,7 +40,7 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     excess = excess.clamp(min=0.0)  # weights that tie with the threshold are not in the tail
     count = (excess > 0).sum(0)
     k = torch.where(count < 5, torch.inf, _pareto_shape(excess, count))
-    return torch.where(excess[-1] > 1e-12, k, -torch.inf)
+    return torch.where(excess[-1] > _EQUAL, k, -torch.inf)
 
 
 def _pareto_shape(x: Tensor, count: Tensor) -> Tensor:

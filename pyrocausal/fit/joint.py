@@ -46,8 +46,10 @@ class LossScores:
 
     def _value(self, batch: Any) -> Tensor:
         value = self.loss(_checked(batch))
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            kind = f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+        if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() > 1:
+            kind = type(value).__name__
+            if isinstance(value, Tensor):
+                kind = f"a tensor of {value.dtype} and shape {tuple(value.shape)}"
             raise FitError(
                 f"the loss returned {kind}",
                 fix="return a tensor: one number, or one a unit, such as -scm.elbo(batch)",

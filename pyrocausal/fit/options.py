@@ -31,12 +31,13 @@ class FitOptions:
         progress: whether to show a progress bar.
         checkpoint: a file to which training writes its state as it goes, and from which it resumes.
         reset: forget parameters and scales, and learn all anew.
-        only: names of parts whose parameters are trained, as in `["decoder", "guide.z"]`; default: all.
+        only: names of parts whose parameters are trained, as in `["decoder", "guide.z"]`; default: all. (The
+            first `fit` learns the scales, and so the starting point, of every mechanism all the same.)
         loss: `(scm, batch) -> tensor`, one number or one a unit, to be minimised in place of the likelihood
             or the bound; it may use submodels, as in `lambda scm, batch: -scm.do(m=0.0).elbo(batch)`.
         num_particles: draws of the latents a unit and step, for the bound.
         bound: "elbo" or "iwae".
-        method: "svi" or "nuts", for the posterior of weights that have a prior.
+        method: "svi" (the default) or "nuts", for the posterior of weights that have a prior.
     """
 
     epochs: int | None = None
@@ -55,7 +56,7 @@ class FitOptions:
     loss: Callable[[Any, Any], Any] | None = None
     num_particles: int = 1
     bound: str = "elbo"
-    method: str = "svi"
+    method: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> FitOptions:

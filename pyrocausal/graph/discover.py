@@ -23,7 +23,7 @@ from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.edges import RUNS, by_probe, by_provenance
 from pyrocausal.mechanisms.base import Mechanism, Origin, mechanism_of, only, tag
 from pyrocausal.units import OWN, Program
-from pyrocausal.variables import Column, Variable
+from pyrocausal.variables import Column, Variable, check_names
 from pyrocausal.world import Values, is_plate, refuse_foreign_sites, run
 
 logger = logging.getLogger("pyrocausal")
@@ -61,6 +61,7 @@ def discover(program: Program, *, latent: tuple[str, ...] = (), seed: int = 0) -
     weights = {name: v for name, v in variables.items() if name in shared and not v.computed}
     variables = {name: v for name, v in variables.items() if name not in shared}
     _check_shared(weights, variables, latent)
+    check_names(latent, {**variables, **weights}, where="latent")
     edges = {(a, b) for a, b in edges if a != b and a in variables and b in variables}
     graph = CausalGraph(tuple(variables), edges, latent=latent)
     return Structure(variables, graph, vectorised, makers, may_rest, weights)

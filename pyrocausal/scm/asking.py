@@ -111,8 +111,8 @@ class Asking(Base):
         """Step 3: the values of these units in this (sub)model, from their noise."""
         if not isinstance(noise, Noise):
             raise EvidenceError(f"predict takes the Noise that abduct gives, not {type(noise).__name__}")
-        actions = [action_noise(name) for name in self.variables]
-        check_names(noise, [*self.variables, *actions], where="noise")
+        own = {action_noise(name) for name in self.variables}
+        check_names([name for name in noise if name not in own], self.variables, where="noise")
         lacking = [v.name for v in self.variables.values() if not v.computed and v.name not in noise]
         if lacking:
             raise EvidenceError(f"the noise of '{lacking[0]}' is missing", fix="pass all that abduct gave")

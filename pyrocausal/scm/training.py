@@ -23,19 +23,26 @@ from pyrocausal.scm.asking import WEIGHT_DRAWS, Asking
 from pyrocausal.table import Table, read, take_rows, whole
 from pyrocausal.variables import check_names
 
+MOST_RUNS = 1_000_000  # of one unit, in a likelihood under uncertain weights, unless more are asked for
+
 
 class Training(Asking):
     """Likelihoods, training, and keeping what was trained."""
 
-    def log_prob(self, data: Any) -> Tensor:
+    def log_prob(self, data: Any, *, num_samples: int | None = None) -> Tensor:
         """log p(observed variables) of each unit, `(units,)`, differentiable.
 
-        Discrete latents are summed out. The data must have every variable that is not latent.
+        Discrete latents are summed out. The data must have every variable that is not latent. Where weights
+        have a posterior (`pc.units()`), p is averaged over draws of it: an estimate, which is -inf or too low
+        far from the data.
+
+        Args:
+            num_samples: draws of the weights; default: all that are kept, or fewer for very many units.
 
         Raises:
             EvidenceError: a continuous latent is not in the data: see `elbo`.
         """
-        problem, copies = self._scored(data, "log_prob", 0), self._copies
+        problem, copies = self._scored(data, "log_prob", 0, num_samples)
         with self._weighted(copies, problem.units // copies, problem.generator):
             each = log_marginal(problem).reshape(copies, -1)
         return torch.logsumexp(each, 0) - math.log(copies)
@@ -61,7 +68,7 @@ class Training(Asking):
             raise FitError(
                 "elbo is about parameters, and this SCM has weights with a posterior", fix="use log_prob"
             )
-        return BOUNDS[bound](self._scored(data, "elbo", seed), particles)
+        return BOUNDS[bound](self._scored(data, "elbo", seed)[0], particles)
 
     def guide_log_prob(self, data: Any, *, seed: int | None = None) -> Tensor:
         """log q of the observed variables that the guide has sites for, `(units,)`, differentiable.
@@ -91,7 +98,7 @@ class Training(Asking):
                 why="guide_log_prob is log q of such",
                 fix="leave it out, or give the guide a site for what units may lack: Amortized(t=…)",
             )
-        return self._scored(data, "elbo", seed).propose(1).log_told
+        return self._scored(data, "elbo", seed)[0].propose(1).log_told
 
     def fit(self, data: Any, **options: Any) -> Self:
         """Maximum likelihood training on a DataFrame or mapping of tensors; returns self.
@@ -135,6 +142,12 @@ class Training(Asking):
         unseen = [n for n in self._needed_of_all() if n not in first]
         if model.structure.shared:
             return self._fit_weights(first, unseen, settings)
+        if settings.method is not None:
+            raise FitError(
+                f"method={settings.method!r} is for weights that have a prior",
+                why="this SCM has none, and its parameters are trained by gradient descent",
+                fix="leave it out",
+            )
         check_trainable(model.program, self._intervention, first)
         if settings.loss is None:
             self._check_bounded(unseen)
@@ -150,17 +163,23 @@ class Training(Asking):
     def _fit_weights(self, table: dict[str, Tensor], unseen: list[str], settings: FitOptions) -> Self:
         """Infer the posterior of the weights that all units share."""
         model = self._model
+        for name in unseen:
+            if not self.variables[name].discrete:
+                raise FitError(
+                    f"'{name}' is a continuous latent, and weights have priors",
+                    why="the weights' posterior needs each row's likelihood, which is an integral over it",
+                    fix="observe it, or make the weights parameters (torch.nn.Parameter) and give a guide",
+                )
         if any(p.requires_grad for p in model.program.parameters()) or settings.loss is not None:
             raise FitError(
                 "the program has weights with a prior, and parameters (or a loss) too",
                 why="the weights get a posterior given all rows, which parameters don't have",
                 fix="give every parameter a prior, or none",
             )
-        self._check_bounded(unseen)
         problem = self._problem(Table(table, None, {}), settings.seed)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(settings.seed)
-            draws, model.diagnostics = infer_weights(problem, settings.method)
+            draws, model.diagnostics = infer_weights(problem, settings.method or "svi")
         model.program.keep_posterior(draws)
         return self
 
@@ -189,18 +208,21 @@ class Training(Asking):
                     f'guide=pc.guides.Amortized("{name}"))',
                 )
 
-    def _scored(self, data: Any, where: str, seed: int | None) -> Problem:
+    def _scored(
+        self, data: Any, where: str, seed: int | None, num_samples: int | None = None
+    ) -> tuple[Problem, int]:
+        """The likelihood as a problem, and how many draws of the shared weights it has of each unit."""
         proposed = self._model.proposed if where == "elbo" else ()
         need = [name for name in self._needed() if name not in proposed]
         table = read(data, self.variables, where=where, need=need)
         self._agree(table.values, where)
-        copies = self._copies
-        return self._problem(table.repeated(copies), seed, free=proposed, copies=copies)
+        copies = self._count_draws(num_samples) or self._copies(len(next(iter(table.values.values()))))
+        return self._problem(table.repeated(copies), seed, free=proposed, copies=copies), copies
 
-    @property
-    def _copies(self) -> int:
+    def _copies(self, units: int) -> int:
         """How many draws of the shared weights a likelihood averages over."""
-        return WEIGHT_DRAWS if self._model.structure.shared else 1
+        kept = [len(x) for x in self._model.program.weights_posterior.values()]
+        return min(kept[0], max(WEIGHT_DRAWS, MOST_RUNS // units)) if kept else 1
 
     def bootstrap(
         self,
