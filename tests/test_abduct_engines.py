@@ -456,7 +456,7 @@ def test_discrete_latents_are_refused(engine):
     with pytest.raises(EvidenceError) as caught:
         pc.SCM(program, latent=["kind"]).abduct({"y": [1.0]}, method=engine)
     assert "'kind'" in caught.value.what and engine in caught.value.what
-    assert "enumerate" in caught.value.fix and "importance" in caught.value.fix
+    assert "importance" in caught.value.fix
 
 
 @pytest.mark.parametrize("engine", ["svi", "nuts"])
