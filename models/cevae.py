@@ -23,6 +23,7 @@ forms of M. Kuroki, J. Pearl: Measurement bias and effect restoration in causal 
 """
 
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from torch import nn
 
 import pyrocausal as pc
 from pyrocausal import mechanisms as m
+from pyrocausal.data import ihdp as load_ihdp
 from pyrocausal.experiment import Experiments
 
 experiments = Experiments("cevae", __doc__, source="Louizos et al. 2017; Rissanen and Marttinen 2021")
@@ -104,7 +106,7 @@ def ihdp(run, *, replication: list = tuple(range(1, 11)), epochs: int = 800, sam
     """
     rows = []
     for k in replication[: 1 if run.quick else None]:
-        df = pc.data.ihdp(k)
+        df = load_ihdp(k)
         order = np.random.RandomState(1).permutation(len(df))  # a tenth of the rows is held out
         test, train = np.split(order, [len(df) // 10 + 1])
         for method, learner in {
@@ -173,7 +175,9 @@ def t_learner(run, train, everyone, epochs, samples):
             hidden_layer_sizes=(HIDDEN, HIDDEN), alpha=1.0, max_iter=300, random_state=run.seed
         )
 
-    return by_arm(make, train, everyone)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that 300 passes do not bring its loss to a stop
+        return by_arm(make, train, everyone)
 
 
 def linear_fits(run, train, everyone, epochs, samples):

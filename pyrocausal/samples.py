@@ -5,6 +5,7 @@ Values have shape `(units, *event)`; where abduction is stochastic a leading axi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -272,6 +273,26 @@ class Noise(Samples):
         self.factual = None
         self.diagnostics = {}
         self.weights_used = {}
+
+    def replaced(self, parts: Mapping[str, Tensor]) -> Noise:
+        """A copy in which some variables have other noise, of the same shape: luck, exchanged.
+
+        >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+        >>> def program():
+        ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     pyro.sample("y", dist.Normal(x, 1.0))
+        >>> scm = pc.SCM(program)
+        >>> noise = scm.abduct({"x": [1.0], "y": [3.0]})
+        >>> scm.predict(noise.replaced({"y": torch.zeros(1)}))["y"]     # without its luck
+        tensor([1.])
+        """
+        for name, part in parts.items():
+            if name not in self or part.shape != self[name].shape:
+                due = f"shape {tuple(self[name].shape)}" if name in self else f"one of {', '.join(self)}"
+                raise DataError(f"replaced: '{name}' of shape {tuple(part.shape)} can't be; {due} is due")
+        other = copy.copy(self)
+        other.values_ = {**self.values_, **parts}
+        return other
 
 
 class Worlds(dict[str, Samples]):

@@ -1,0 +1,55 @@
+"""The model file of DSCM: its quick runs keep what they claim, and counterfactual images are what they should be."""
+
+import pandas as pd
+import pytest
+import torch
+
+from models import dscm
+from pyrocausal.data import morphomnist
+from pyrocausal.errors import DataError
+from pyrocausal.experiment import Run
+
+
+def quick(command, folder):
+    run = Run(f"dscm-{command}", quick=True, out=folder, progress=False)
+    record = dscm.experiments.run(command, run=run)
+    assert record["claims"] and all(claim["holds"] for claim in record["claims"])
+    return run, record
+
+
+@pytest.fixture
+def digits():
+    try:
+        morphomnist()
+    except DataError as error:
+        pytest.skip(f"Morpho-MNIST is not here: {error.what}")
+
+
+def test_bar(tmp_path):
+    run, record = quick("bar", tmp_path)
+    errors = pd.DataFrame(record["details"]).set_index("world")
+    assert (errors["abducted"] < errors["without u"]).all()  # the low-level noise carries the fine detail
+    assert run.file("figure.png").is_file() and run.file("safetensors").is_file()
+
+
+def test_the_renderer():
+    """The worlds differ as they should: only in what the action reaches."""
+    u = dscm.generate(2000, seed=0)
+    factual, thick = dscm.render(u, {}), dscm.render(u, {"thickness": 3.5})
+    assert factual["thickness"].mean().item() == pytest.approx(2.5, abs=5 * 0.63 / 2000**0.5)
+    assert (thick["thickness"] == 3.5).all() and (thick["intensity"] != factual["intensity"]).all()
+    bright = dscm.render(u, {"intensity": 224.0})
+    assert torch.equal(bright["thickness"], factual["thickness"])
+    assert torch.equal(
+        dscm.render(u, {"intensity": factual["intensity"][:1].item()})["image"][0], factual["image"][0]
+    )
+
+
+def test_tabular(tmp_path, digits):
+    quick("tabular", tmp_path)
+
+
+def test_morphomnist(tmp_path, digits):
+    run, record = quick("morphomnist", tmp_path)
+    assert {row["world"] for row in record["details"]} == set(dscm.DIGITS)
+    assert run.file("figure.png").is_file()
