@@ -1,4 +1,4 @@
-"""The model file of DSCM: its quick runs keep what they claim, and counterfactual images are what they should be."""
+"""The model file of DSCM: its quick runs keep what they claim."""
 
 import pandas as pd
 import pytest
