@@ -14,8 +14,18 @@ import torch
 import pyrocausal as pc
 
 from . import scenarios
+from .data_at_hand import REASON
 
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    """A test that is skipped for any other reason than missing data has failed."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and REASON not in str(report.longrepr):
+        report.outcome, report.longrepr = "failed", f"skipped without a listed reason: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(autouse=True)

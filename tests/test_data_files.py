@@ -6,7 +6,6 @@ is tested with small files of the tests' own, served from this machine.
 
 import gzip
 import hashlib
-import importlib
 import socket
 import subprocess
 import sys
@@ -25,9 +24,7 @@ from pyrocausal.data.download import Files
 from pyrocausal.data.idx import read_idx
 from pyrocausal.errors import DataError
 
-MODULES = {
-    name: importlib.import_module(f"pyrocausal.data.{name}") for name in ("ihdp", "mnist", "morphomnist")
-}
+from .data_at_hand import MODULES, need
 
 
 def unused_address() -> str:
@@ -44,13 +41,6 @@ def no_internet(monkeypatch):
 
 
 # ---- the real files
-
-
-def need(data_set: str, *names: str) -> None:
-    files = MODULES[data_set].FILES
-    for name in names or files.sha256:
-        if files.given(name) is None and not files.cached(name).is_file():
-            pytest.skip(f"{name} is neither in PYROCAUSAL_DATA nor in the cache, and no test downloads")
 
 
 def test_ihdp_is_what_was_published():

@@ -8,9 +8,9 @@ import torch
 
 import pyrocausal as pc
 from models import cevae
-from pyrocausal.data import ihdp
-from pyrocausal.errors import DataError
 from pyrocausal.experiment import Run
+
+from ..data_at_hand import need
 
 
 def quick(command, folder):
@@ -31,10 +31,7 @@ def test_binary(tmp_path):
 
 
 def test_ihdp(tmp_path):
-    try:
-        ihdp(1)
-    except DataError as error:
-        pytest.skip(f"IHDP is not here: {error.what}")
+    need("ihdp", "ihdp_npci_1.csv")
     found = quick("ihdp", tmp_path)
     assert found["CEVAE: √PEHE out of sample, median over replications"] < 1.5  # a constant effect has 0.9
 

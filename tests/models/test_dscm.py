@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from models import dscm
-from pyrocausal.data import morphomnist
-from pyrocausal.errors import DataError
 from pyrocausal.experiment import Run
+
+from ..data_at_hand import need
 
 
 def quick(command, folder):
@@ -15,14 +15,6 @@ def quick(command, folder):
     record = dscm.experiments.run(command, run=run)
     assert record["claims"] and all(claim["holds"] for claim in record["claims"])
     return run, record
-
-
-@pytest.fixture
-def digits():
-    try:
-        morphomnist()
-    except DataError as error:
-        pytest.skip(f"Morpho-MNIST is not here: {error.what}")
 
 
 def test_bar(tmp_path):
@@ -45,11 +37,13 @@ def test_the_renderer():
     )
 
 
-def test_tabular(tmp_path, digits):
+def test_tabular(tmp_path):
+    need("morphomnist")
     quick("tabular", tmp_path)
 
 
-def test_morphomnist(tmp_path, digits):
+def test_morphomnist(tmp_path):
+    need("morphomnist")
     run, record = quick("morphomnist", tmp_path)
     assert {row["world"] for row in record["details"]} == set(dscm.DIGITS)
     assert run.file("figure.png").is_file()
