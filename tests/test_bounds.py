@@ -561,3 +561,34 @@ def test_a_mechanism_of_the_toolkit_behind_a_latent():
     scm = pc.SCM(Model(), latent=["z"], guide=Amortized("z"))
     scm.elbo({"x": [1.0, 2.0]}, seed=0).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in scm.module.parameters())
+
+
+# ---- unlabelled rows
+
+
+def labelled():
+    y = pyro.sample("y", dist.Categorical(torch.tensor([0.2, 0.3, 0.5])))
+    z = pyro.sample("z", dist.Normal(0.0, 1.0))
+    pyro.sample("x", dist.Normal(2.0 * y + z, 1.0))
+
+
+def test_a_bound_of_unlabelled_rows_sums_over_the_labels():
+    """With the posterior as the guide ELBO(x, y) = log p(x, y), so the sum is p(x), a mixture of normals."""
+    guide = Amortized(z=lambda x, y: dist.Normal((x - 2.0 * y) / 2, 0.5**0.5))
+    scm, x = pc.SCM(labelled, latent=["z"], guide=guide), torch.tensor([0.0, 1.5, 5.0])
+    each = [math.log(p) + dist.Normal(2.0 * k, 2**0.5).log_prob(x) for k, p in enumerate((0.2, 0.3, 0.5))]
+    assert torch.allclose(scm.elbo({"x": x}, summed="y", seed=0), torch.stack(each).logsumexp(0), atol=1e-4)
+    one_by_one = [scm.elbo({"x": x, "y": torch.full((3,), k)}, seed=0) for k in range(3)]
+    assert torch.allclose(torch.stack(one_by_one), torch.stack(each), atol=1e-4)
+
+
+def test_what_can_not_be_summed_over():
+    scm = pc.SCM(labelled, latent=["z"], guide=Amortized(z=lambda x, y: dist.Normal(x - 2.0 * y, 1.0)))
+    with pytest.raises(EvidenceError, match="'y' is to be summed over, and it is known"):
+        scm.elbo({"x": [0.0], "y": [1]}, summed="y")
+    with pytest.raises(EvidenceError, match="'y' is to be summed over, and it is known"):
+        scm.do(y=1).elbo({"x": [0.0]}, summed="y")
+    with pytest.raises(EvidenceError, match="can't be summed out"):
+        scm.elbo({"y": [1]}, summed="x")
+    with pytest.raises(DataError, match="no variable 'q'"):
+        scm.elbo({"x": [0.0]}, summed="q")

@@ -1,9 +1,8 @@
-"""Training an SCM, its likelihoods, and its file."""
+"""Training an SCM, and its file."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,91 +13,15 @@ import torch
 from torch import Tensor
 
 from pyrocausal import storage
-from pyrocausal.abduct import Problem
-from pyrocausal.abduct.bounds import BOUNDS, log_marginal
-from pyrocausal.errors import DataError, FitError, SaveError
+from pyrocausal.errors import FitError, SaveError
 from pyrocausal.fit import FitOptions, bootstrap, check_trainable, infer_weights, train, train_jointly
-from pyrocausal.intervene import Hard
-from pyrocausal.scm.asking import WEIGHT_DRAWS, Asking
-from pyrocausal.table import Table, read, take_rows, whole
+from pyrocausal.scm.scoring import Scoring
+from pyrocausal.table import Table, read, take_rows
 from pyrocausal.variables import check_names
 
-MOST_RUNS = 1_000_000  # of one unit, in a likelihood under uncertain weights, unless more are asked for
 
-
-class Training(Asking):
-    """Likelihoods, training, and keeping what was trained."""
-
-    def log_prob(self, data: Any, *, num_samples: int | None = None) -> Tensor:
-        """log p(observed variables) of each unit, `(units,)`, differentiable.
-
-        Discrete latents are summed out. The data must have every variable that is not latent. Where weights
-        have a posterior (`pc.units()`), p is averaged over draws of it: an estimate, which is -inf or too low
-        far from the data.
-
-        Args:
-            num_samples: draws of the weights; default: all that are kept, or fewer for very many units.
-
-        Raises:
-            EvidenceError: a continuous latent is not in the data: see `elbo`.
-        """
-        problem, copies = self._scored(data, "log_prob", 0, num_samples)
-        with self._weighted(copies, problem.units // copies, problem.generator):
-            each = log_marginal(problem).reshape(copies, -1)
-        return torch.logsumexp(each, 0) - math.log(copies)
-
-    def elbo(
-        self, data: Any, *, num_particles: int = 1, bound: str = "elbo", seed: int | None = None
-    ) -> Tensor:
-        """A lower bound of log p(observed variables) of each unit, `(units,)`, by draws from the guide.
-
-        It is differentiable in the parameters of model and guide, so that a loss can be put together from
-        submodels: `-scm.do(m=0.0).elbo(batch)`. Discrete latents that the guide does not propose are summed
-        out; without any latent it is `log_prob`.
-
-        Args:
-            num_particles: draws a unit.
-            bound: "elbo", or "iwae", which is tighter with more particles (Burda et al. 2016).
-            seed: of the draws; default: torch's global state.
-        """
-        if bound not in BOUNDS:
-            raise FitError(f"bound={bound!r}", fix=f"use one of {', '.join(BOUNDS)}")
-        particles = whole(num_particles, "num_particles", least=1)
-        if self._model.structure.shared:
-            raise FitError(
-                "elbo is about parameters, and this SCM has weights with a posterior", fix="use log_prob"
-            )
-        return BOUNDS[bound](self._scored(data, "elbo", seed)[0], particles)
-
-    def guide_log_prob(self, data: Any, *, seed: int | None = None) -> Tensor:
-        """log q of the observed variables that the guide has sites for, `(units,)`, differentiable.
-
-        The bound says nothing of them, because they are not drawn where they are known. `fit` maximises
-        `elbo` + `guide_log_prob`, so that they can be proposed for units that lack them, as in Louizos et al.
-        2017 (CEVAE), eq. 10: q(t | x) and q(y | x, t).
-
-        >>> import pyro, pyro.distributions as dist, pyrocausal as pc
-        >>> def program():
-        ...     z = pyro.sample("z", dist.Normal(0.0, 1.0))
-        ...     pyro.sample("x", dist.Normal(z, 1.0))
-        ...     pyro.sample("y", dist.Normal(z, 1.0))
-        >>> def mean_of_z(x, y):
-        ...     return dist.Normal((x + y) / 3, 3**-0.5)
-        >>> guide = pc.guides.Amortized(z=mean_of_z, y=lambda x: dist.Normal(x / 2, 1.5**0.5))
-        >>> scm = pc.SCM(program, latent=["z"], guide=guide)
-        >>> scm.guide_log_prob({"x": [0.0], "y": [0.0]})                # log q(y | x)
-        tensor([-1.1217])
-        >>> noise = scm.abduct({"x": [2.0], "y": [None]}, missing="abduct", method="guide", seed=0)
-        >>> noise.mean("z").round()                                      # E[z | x] = 1
-        tensor([1.], dtype=torch.float64)
-        """
-        if not self._model.fills:
-            raise FitError(
-                "the guide proposes no observed variable",
-                why="guide_log_prob is log q of such",
-                fix="leave it out, or give the guide a site for what units may lack: Amortized(t=…)",
-            )
-        return self._scored(data, "elbo", seed)[0].propose(1).log_told
+class Training(Scoring):
+    """Training, and keeping what was trained."""
 
     def fit(self, data: Any, **options: Any) -> Self:
         """Maximum likelihood training on a DataFrame or mapping of tensors; returns self.
@@ -208,22 +131,6 @@ class Training(Asking):
                     f'guide=pc.guides.Amortized("{name}"))',
                 )
 
-    def _scored(
-        self, data: Any, where: str, seed: int | None, num_samples: int | None = None
-    ) -> tuple[Problem, int]:
-        """The likelihood as a problem, and how many draws of the shared weights it has of each unit."""
-        proposed = self._model.proposed if where == "elbo" else ()
-        need = [name for name in self._needed() if name not in proposed]
-        table = read(data, self.variables, where=where, need=need)
-        self._agree(table.values, where)
-        copies = self._count_draws(num_samples) or self._copies(len(next(iter(table.values.values()))))
-        return self._problem(table.repeated(copies), seed, free=proposed, copies=copies), copies
-
-    def _copies(self, units: int) -> int:
-        """How many draws of the shared weights a likelihood averages over."""
-        kept = [len(x) for x in self._model.program.weights_posterior.values()]
-        return min(kept[0], max(WEIGHT_DRAWS, MOST_RUNS // units)) if kept else 1
-
     def bootstrap(
         self,
         data: Any,
@@ -289,18 +196,6 @@ class Training(Asking):
         scm = cls(program if program is not None else found.graph_program(path), **options)
         scm._model.restore(found, path)
         return scm
-
-    def _agree(self, values: Mapping[str, Tensor], where: str) -> None:
-        """Data given for a variable that this submodel sets must be what it sets."""
-        for name, chain in self._intervention.chains.items():
-            action = chain[-1][1]
-            fixed = name in values and isinstance(action, Hard) and not action.per_unit
-            if fixed and (values[name] != action.value).any():  # type: ignore[union-attr]
-                raise DataError(
-                    f"{where}: the data's '{name}' is not what this submodel sets by do",
-                    why="its mechanism is replaced there",
-                    fix=f"leave '{name}' out, or use the rows in which it has that value",
-                )
 
 
 def _several(data: Any) -> bool:
