@@ -172,7 +172,8 @@ def measurement(run, *, rows: int = 4000, epochs: int = 60, shifts_c: list = (0.
     def discriminative(data):
         return float(dnn.score(torch.cat([data[n] for n in ("a", "c", "x")], 1).numpy(), data["y"].numpy()))
 
-    options = {"batch_size": 128, "learning_rate": 3e-3, "seed": run.seed, "progress": run.progress}
+    options = {"batch_size": 128, "learning_rate": 3e-3, "weight_decay": 1e-2, "seed": run.seed}
+    options["progress"] = run.progress
     null = torch.zeros(MANIPULATION)
     details, models = [], {}
     for count in wrong[: 1 if run.quick else None]:
