@@ -19,7 +19,8 @@ the deltas, are two small networks that start as 0, under priors that shrink the
 location: with few rows the model stays near a regression with one shape of noise. The linear term starts at
 least squares. The polynomial one, of degrees 2 and 3, is least squares too and stays so. It is 0 unless its
 quadratic part halves the residuals' variance, also on the outermost rows if fitted to the others, because one
-that fits only a little better goes astray where the parents' values are new; cubes are all or nothing.
+that fits only a little better goes astray where the parents' values are new. A cubic one is the whole model
+or none.
 
 The networks are free to bend the model only where the data ask for it
 (:mod:`~pyrocausal.mechanisms.parsimony`). If the residuals of a linear, quadratic or cubic regression are

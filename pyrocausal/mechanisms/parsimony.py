@@ -24,7 +24,7 @@ _WIDTH = 0.5  # of a bump, in standard deviations of the parents
 _WAVES = 6  # cosines of a variable's ranks, in the test of independence
 _HUBER = 3.0  # median absolute residuals, two standard deviations of normal ones, beyond which they are cut
 _HUBER_STEPS = 3
-_LEVERAGE = 0.75  # standard deviations of z to within which all other rows must predict each
+_UNCERTAIN = 0.75  # standard deviations of z: how closely the other rows must foretell each row's fit
 _NORMAL = 0.99  # correlation with normal quantiles: a uniform's is 0.977
 _LIMIT = 2.5  # standard deviations of the test's statistic beyond which residuals count as dependent
 
@@ -84,8 +84,8 @@ def additive(z: Tensor, flexible: Tensor, h: Tensor) -> bool:
 def _hangs_on_one_row(r: Tensor, basis: Tensor, z: Tensor) -> bool:
     """Whether some row's fit, if that row were left out, would be uncertain on the scale of z."""
     leverage = basis.square().sum(1).clamp_max(1 - 1e-9)
-    errors = r.square().median().sqrt() / 0.6745 * (leverage / (1 - leverage)).sqrt()
-    return bool(errors.max() > _LEVERAGE * z.std())
+    errors = r.abs().median() / 0.6745 * (leverage / (1 - leverage)).sqrt()  # as if the residuals were normal
+    return bool(errors.max() > _UNCERTAIN * z.std())
 
 
 def _normality(r: Tensor) -> float:
