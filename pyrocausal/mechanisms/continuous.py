@@ -229,7 +229,7 @@ class Continuous(Mechanism):
         straight, *curved = polynomials(plain_features(features[rows]).double())
         models = [
             (plain_features, 1, straight),
-            (self.input_scale, 1, polynomials(h)[0]),
+            (self.input_scale, 1, polynomials(h, 1)[0]),
             *((plain_features, degree, columns) for degree, columns in enumerate(curved, start=2)),
         ]
         for scale in (plain, power):
@@ -257,9 +257,9 @@ class Continuous(Mechanism):
 
     def _start_at_least_squares(self, z: Tensor, h: Tensor, degree: int | None) -> None:
         """Start at the regression of z on h; of no given degree, it is quadratic if that pays."""
-        d, designs = self.num_features, polynomials(h.double())
+        d, designs = self.num_features, polynomials(h.double(), degree or 2)
         if degree is None:
-            degree = 2 if d and _halves(z, *designs[:2]) else 1
+            degree = 2 if d and _halves(z, *designs) else 1
         weights, variance = _least_squares(z, designs[degree - 1])
         self.centre.copy_(weights[0])
         if d:

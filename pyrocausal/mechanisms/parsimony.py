@@ -33,7 +33,7 @@ def regressors(h: Tensor) -> Tensor:
     """Columns of a flexible regression on h (n, d): a cubic and, if d is small, bumps at some rows."""
     n, d = h.shape
     h = h.double().clamp(-4, 4)
-    columns = [polynomials(h)[1], h**3]
+    columns = [polynomials(h, 2)[1], h**3]
     bumps = min(_BUMPS, n // 20)
     if 0 < d <= MOST_COLUMNS and bumps:
         middles = h[:: n // bumps][:bumps]
@@ -41,11 +41,11 @@ def regressors(h: Tensor) -> Tensor:
     return torch.cat(columns, dim=1)
 
 
-def polynomials(h: Tensor) -> list[Tensor]:
+def polynomials(h: Tensor, degree: int = 3) -> list[Tensor]:
     """Columns of the linear, the quadratic and, if d is small, the cubic regression on h (n, d)."""
     columns = torch.cat([ones(len(h)), h], dim=1)
     designs = [columns]
-    for factors in products(h.shape[1]):
+    for factors in products(h.shape[1])[: degree - 1]:
         designs.append(torch.cat([designs[-1], columns[:, factors].prod(-1)], dim=1))
     return designs
 
