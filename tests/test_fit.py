@@ -256,6 +256,15 @@ def test_names_for_a_continuous_variable(pair):
 # ---- early stop, history, progress
 
 
+def test_late_weights_are_kept_unless_clearly_worse(pair):
+    """`Continuous` has a prior against overfitting: chance maxima of the held-out score do not stop it."""
+    scm = pc.SCM.from_graph("x -> y").fit(pair, epochs=60, progress=False)
+    curves, best = scm.history.curves, scm.history.best
+    assert all(best[site] >= curves[site].idxmin() for site in ("x", "y"))
+    assert any(best[site] > curves[site].idxmin() for site in ("x", "y"))
+    assert all(curves[site][best[site]] < curves[site].min() + 0.05 for site in ("x", "y"))
+
+
 def test_a_stale_mechanism_stops_early(pair):
     short, long = (
         pc.SCM(Lines2()).fit(pair, epochs=150, patience=p, progress=False).history.curves.index[-1]

@@ -50,7 +50,7 @@ def write(path: str | Path, loop: Loop, mark: str) -> None:
             f"best/{name}": loop.best[name],
         }
         tensors |= {f"adam/{name}/{k}": v for k, v in state.get(p, {}).items()}
-    tensors |= {f"score/{i}": score for i, score in enumerate(loop.best_score)}
+    tensors |= {f"top/{i}": score for i, score in enumerate(loop.top)}
     tensors |= {f"buffer/{name}": b for name, b in loop.scores.program.named_buffers()}
     meta = {
         "mark": mark,
@@ -83,6 +83,6 @@ def resume(path: str | Path, loop: Loop, mark: str) -> None:
                 loop.optimizer.state[p] = adam
         for name, b in loop.scores.program.named_buffers():
             b.copy_(tensors[f"buffer/{name}"])
-    loop.best_score = [tensors[f"score/{i}"] for i in range(len(loop.groups))]
+    loop.top = [tensors[f"top/{i}"] for i in range(len(loop.groups))]
     loop.step, loop.active, loop.best_step = meta["step"], set(meta["active"]), meta["best_step"]
     loop.curves = {int(step): curve for step, curve in meta["curves"].items()}

@@ -114,12 +114,12 @@ class FitOptions:
     def sized(self, rows: int) -> tuple[int, int]:
         """(steps, batch size) for a number of training rows.
 
-        By default 1,000 steps at 2,000 rows, growing with their fourth root, within 500 and 3,000.
+        By default 1,000 steps at 2,000 rows, growing with their cube root, within 500 and 3,000.
         """
         batch = min(self.batch_size or (256 if rows <= 5000 else 512), rows)
         if self.epochs is not None:
             return max(1, self.epochs * -(-rows // batch)), batch
-        return round(min(max(1000 * (rows / 2000) ** 0.25, 500), 3000)), batch
+        return round(min(max(1000 * (rows / 2000) ** (1 / 3), 500), 3000)), batch
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 The likelihood of a fully observed SCM is a sum over sites, so one loop trains every mechanism as if alone:
 each keeps the averaged weights that were best on the held-out rows, and stops when it no longer improves.
+A mechanism with a `tolerance` keeps the last ones that are not clearly worse than the best.
 
 The parameters may carry a leading axis of replicas (see `pyrocausal.fit.refit`): then every replica is
 trained on its own resample of the rows, all of them in the same tensor operations.
@@ -37,6 +38,7 @@ OWN = 3  # times the steps, where variables have no mechanism of the toolkit's
 EVALUATIONS = 40  # of the held-out likelihood in one training
 CHUNK = 10  # replicas judged at once, so that the intermediate tensors stay in the cache
 WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
+NOTHING = -1e30  # a score that any other beats; finite, because rows that do not count have weight 0
 
 T = TypeVar("T")
 
@@ -121,7 +123,8 @@ class Loop:
         self.active = {i for i, _ in enumerate(self.groups)}
         self.average = {name: p.detach().clone() for name, p in parameters.items()}
         self.best = {name: p.detach().clone() for name, p in parameters.items()}
-        self.best_score = [torch.full(self._replica_shape, math.inf) for _ in self.groups]
+        self.tolerance = [min(map(self._tolerance, sites)) for sites, _ in self.groups]
+        self.top = [torch.full((*self._replica_shape, 1), NOTHING) for _ in self.groups]
         self.best_step = [0 for _ in self.groups]
         self.curves: dict[int, dict[str, float]] = {}
         self.optimizer = self._optimizer()
@@ -164,35 +167,35 @@ class Loop:
 
     @torch.no_grad()
     def evaluate(self) -> float:
-        """Held-out likelihood of the averaged weights; each group keeps its best, and stops when stale."""
-        scores = self._held_scores(self.average)
+        """Look at the held-out rows: each group keeps good averages, and stops when they no longer are."""
+        scores = self._held_scores()
         before = self.curves.get(max(self.curves, default=0), {})
-        self.curves[self.step] = {**before, **{site: float(-score.mean()) for site, score in scores.items()}}
+        means = {site: float(-self._held_mean(score).mean()) for site, score in scores.items()}
+        self.curves[self.step] = {**before, **means}
         for i in sorted(self.active):
             sites, names = self.groups[i]
-            score = -torch.stack([scores[site] for site in sorted(sites)]).sum(0)
-            better = score < self.best_score[i]
-            self.best_score[i] = torch.where(better, score, self.best_score[i])
+            score = torch.stack([scores[site] for site in sorted(sites)]).sum(0)
+            gain, error = self._gain(score, self.top[i])
+            self.top[i] = torch.where((gain > 0)[..., None], score, self.top[i])
+            good = (gain > 0) | (gain > -self.tolerance[i] * error)
             for name in names:
                 p = self.average[name]
-                chosen = better.reshape(better.shape + (1,) * (p.dim() - better.dim()))
-                self.best[name] = torch.where(chosen, p, self.best[name])
-            if better.any():
+                self.best[name] = torch.where(_like(good, p), p, self.best[name])
+            if good.any():
                 self.best_step[i] = self.step
             elif self.step - self.best_step[i] > self.options.patience * self.steps:
                 self.active.discard(i)
         return sum(self.curves[self.step].values())
 
-    def _held_scores(self, parameters: Mapping[str, Tensor]) -> Values:
-        """Mean held-out score of every site, `()` or `(replicas,)`.
+    def _held_scores(self) -> Values:
+        """Every site's scores of the held-out rows at the averages, `(held,)` or `(replicas, held)`.
 
         Without held-out rows it is the step's own number, so that the last step is the best.
         """
         if not len(self.held):
-            ahead = torch.full(self._replica_shape, float(self.step))
+            ahead = torch.full((*self._replica_shape, 1), float(self.step))
             return dict.fromkeys(self.trained, ahead)
-        scores = self._held_units(parameters, self._active_sites() or self.trained)
-        return {site: self._held_mean(score) for site, score in scores.items()}
+        return self._held_units(self.average, self._active_sites() or self.trained)
 
     def _held_units(self, parameters: Mapping[str, Tensor], sites: Collection[str]) -> Values:
         """Scores of the held-out rows, `(held,)` or `(replicas, held)`, by site."""
@@ -204,7 +207,15 @@ class Loop:
 
     def _held_mean(self, x: Tensor) -> Tensor:
         """The mean over the held-out rows that count."""
-        return x.mean() if self.weights is None else (x * self.weights).sum(-1) / self.weights.sum(-1)
+        return x.mean(-1) if self.weights is None else (x * self.weights).sum(-1) / self.weights.sum(-1)
+
+    def _gain(self, score: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """How much better the held-out rows score than before, on average, and its standard error."""
+        gain = score - before
+        mean = self._held_mean(gain)
+        variance = self._held_mean((gain - mean[..., None]).square())
+        rows = gain.shape[-1] if self.weights is None else self.weights.sum(-1)
+        return mean, (variance / rows).sqrt()
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -219,7 +230,7 @@ class Loop:
             for name, value in values.items():
                 p = self.parameters[name]
                 ok = accepted.get(site, torch.ones(self._replica_shape, dtype=torch.bool))
-                p.copy_(torch.where(ok.reshape(ok.shape + (1,) * (p.dim() - ok.dim())), value, p))
+                p.copy_(torch.where(_like(ok, p), value, p))
 
     def _believable(self, matched: Mapping[str, Values]) -> dict[str, Tensor]:
         """For each site, whether matched means are as likely on the held-out rows, within one standard error.
@@ -230,14 +241,8 @@ class Loop:
             return {}
         moved = {**self.parameters, **{k: v for values in matched.values() for k, v in values.items()}}
         before, after = (self._held_units(p, list(matched)) for p in (self.parameters, moved))
-        accepted = {}
-        for site in matched:
-            gain = after[site] - before[site]
-            mean = self._held_mean(gain)
-            variance = self._held_mean((gain - mean[..., None]).square())
-            rows = len(self.held) if self.weights is None else self.weights.sum(-1)
-            accepted[site] = mean >= -(variance / rows).sqrt()
-        return accepted
+        gains = {site: self._gain(after[site], before[site]) for site in matched}
+        return {site: gain >= -error for site, (gain, error) in gains.items()}
 
     def _matched(self, parameters: Mapping[str, Tensor], rows: Tensor) -> dict[str, Values]:
         """What `Mechanism.match_means` gives, by site and the program's parameter names."""
@@ -276,6 +281,11 @@ class Loop:
 
     def _mechanisms(self, sites: Collection[str]) -> dict[Mechanism, None]:
         return dict.fromkeys(m for site, m in self.inputs.mechanisms.items() if site in sites)
+
+    def _tolerance(self, site: str) -> float:
+        """The tolerance of a site's mechanism, 0 if it has none of the toolkit's."""
+        mechanism = self.inputs.mechanisms.get(site)
+        return 0.0 if mechanism is None else mechanism.tolerance
 
     @property
     def _replica_shape(self) -> tuple[int, ...]:
@@ -369,6 +379,11 @@ def split(rows: int, options: FitOptions) -> tuple[Tensor, Tensor]:
 def _rows(data: Any, rows: Tensor) -> Any:
     """These rows of a table, or of every table of a mapping."""
     return {name: _rows(x, rows) if isinstance(x, Mapping) else x[rows] for name, x in data.items()}
+
+
+def _like(choice: Tensor, p: Tensor) -> Tensor:
+    """A choice for each replica, in as many dimensions as the parameter that it is about."""
+    return choice.reshape(choice.shape + (1,) * (p.dim() - choice.dim()))
 
 
 def check_trainable(program: Program, intervention: Intervention, data: Values) -> None:

@@ -74,6 +74,9 @@ class Mechanism(nn.Module):
 
     levels: tuple[Any, ...] | None = None
     idle: bool = False  # while its distribution is not looked at: see `only`
+    # By how many standard errors held-out rows may score worse than at best, and its weights still be kept:
+    # 0 where nothing else guards against overfitting, more where a penalty does.
+    tolerance: float = 0.0
     num_features: int
     continuous: tuple[bool, ...]  # which features are numbers in natural units, rather than 0/1 indicators
     calibrated: Tensor

@@ -7,7 +7,7 @@ A variable x with parents' features f is modelled as
 where T and T_f are fixed, standardising power transforms (:class:`~pyrocausal.mechanisms.power.PowerScale`)
 and Q increases strictly in u, so that the noise of an observed unit is exactly
 ``pull(x) = Q^{-1}(T(x) | h)``. Q is a monotone rational-quadratic spline in u
-(:class:`~pyrocausal.mechanisms.quantile.QuantileSpline`). Its median is ``linear(h) + quadratic(h) +
+(:class:`~pyrocausal.mechanisms.quantile.QuantileSpline`). Its median is ``linear(h) + polynomial(h) +
 location(h)``, and its slope, at the knots and on average over the bins, is
 
 .. math:: \log \frac{dQ}{du}(u \mid h) = s + \theta(u) + \delta_0(h)
@@ -17,12 +17,14 @@ with p(u) in [0, 1] the place of u in the spline's box: a scale and a shape shar
 scale that depends on them, and a smooth change of the shape with them. ``location`` and ``form``, which gives
 the deltas, are two small networks that start as 0, under priors that shrink the form much more than the
 location: with few rows the model stays near a regression with one shape of noise. The linear term starts at
-least squares. The quadratic one is least squares too and stays so; it is 0 unless it halves the residuals'
-variance, because a quadratic that fits only a little better goes astray where the parents' values are new.
+least squares. The polynomial one, of degrees 2 and 3, is least squares too and stays so. It is 0 unless its
+quadratic part halves the residuals' variance, also on the outermost rows if fitted to the others, because one
+that fits only a little better goes astray where the parents' values are new. A cubic one is the whole model
+or none.
 
 The networks are free to bend the model only where the data ask for it
-(:mod:`~pyrocausal.mechanisms.parsimony`). If the residuals of a linear or a quadratic regression are normal
-and independent of the parents, it is the model; if those of a flexible regression are independent
+(:mod:`~pyrocausal.mechanisms.parsimony`). If the residuals of a linear, quadratic or cubic regression are
+normal and independent of the parents, it is the model; if those of a flexible regression are independent
 of them, the noise is additive, and the form stays 0. That is settled before training, with the units.
 """
 
@@ -36,16 +38,19 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn import functional as F
 
 from .base import Mechanism, perceptron
-from .parsimony import MOST_COLUMNS, additive, ones, pairs, polynomials, regressors, suffices
-from .power import NaturalUnits, PowerScale
+from .parsimony import MOST_COLUMNS, additive, ones, polynomials, products, regressors, suffices
+from .power import NaturalUnits, PowerScale, orthonormal
 from .quantile import QuantileDistribution, QuantileSpline
 
 __all__ = ["Continuous"]
 
 _MARGIN = 1.0  # standard deviations beyond the training range at which the networks' inputs are held
+_TAILS = 2.0  # factor by which slopes beyond the box may differ from those shared by all parents' values
 _NODES = 32  # of Gauss-Hermite quadrature over the noise
+_INNER = 0.9  # of the rows, near the middle of the parents' values, that must foretell the outermost
 _MOST_ROWS = 20_000  # to look at when choosing how simple the model is
 _NEWTON_STEPS = 4  # to match the means
 
@@ -72,12 +77,16 @@ class Continuous(Mechanism):
     torch.Size([])
     """
 
+    # The prior guards against overfitting; held-out rows are too few to see the small gains of late training,
+    # which in counterfactuals are not small.
+    tolerance = 2.0
+
     num_rows: Tensor
     floor: Tensor
     feature_range: Tensor
     basis: Tensor
-    pairs: Tensor
-    quadratic: Tensor
+    factors: Tensor
+    polynomial: Tensor
     free: Tensor  # whether the location's and the form's network may bend the model: 1 or 0
     linear: nn.Linear  # this and the two networks only if there are parents
     location: nn.Sequential
@@ -103,8 +112,8 @@ class Continuous(Mechanism):
         self.register_buffer("floor", torch.tensor(1e-4))
         self.register_buffer("feature_range", torch.zeros(2, d))
         self.register_buffer("basis", _cosines(self.shapes, bins), persistent=False)
-        self.register_buffer("pairs", pairs(d), persistent=False)
-        self.register_buffer("quadratic", torch.zeros(self.pairs.shape[1]))
+        self.register_buffer("factors", _factors(d), persistent=False)
+        self.register_buffer("polynomial", torch.zeros(len(self.factors)))
         self.register_buffer("free", torch.ones(2))
         self.centre = nn.Parameter(torch.zeros(()))
         self.log_scale = nn.Parameter(torch.zeros(()))
@@ -131,18 +140,18 @@ class Continuous(Mechanism):
             inside = h.clamp(self.feature_range[0], self.feature_range[1])
             delta = self.free[1] * self.form(inside)
             location = self.linear(h) + self.free[0] * self.location(inside)
-            products = inside[..., self.pairs[0]] * inside[..., self.pairs[1]]
-            centre = centre + location[..., 0] + products @ self.quadratic
+            products = F.pad(inside, (1, 0), value=1.0)[..., self.factors].prod(-1)
+            centre = centre + location[..., 0] + products @ self.polynomial
             log_scale = log_scale + _bounded(delta[..., :1], 6.0)
             shape = shape + delta[..., 1:] @ self.basis
         slopes = torch.exp(log_scale + _bounded(shape, 4.6)) + self.floor
         slopes = slopes.expand(*h.shape[:-1], 2 * self.bins + 1)
         derivatives = slopes[..., self.bins :]
-        # Beyond the box all parents' values share the slopes, so that an extreme unit keeps its distance;
-        # slopes of its own, tiny here and large there, would blow it up.
+        # Beyond the box slopes differ little between parents' values, so that an extreme unit keeps its
+        # distance; slopes of its own, tiny here and large there, would blow it up.
         ends = [self.bins, -1]
-        tails = torch.exp(self.log_scale + _bounded(self.shape[ends], 4.6)).detach() + self.floor
-        tails = tails.expand(*h.shape[:-1], 2)
+        shared = torch.exp(self.log_scale + _bounded(self.shape[ends], 4.6)) + self.floor
+        tails = slopes[..., ends].clamp(shared / _TAILS, shared * _TAILS).detach()
         return QuantileSpline(centre, slopes[..., : self.bins], derivatives, self.bound, tails)
 
     @torch.no_grad()
@@ -204,8 +213,9 @@ class Continuous(Mechanism):
     def _learn_units(self, x: Tensor, features: Tensor) -> int | None:
         """Learn the scales, and what is free, from the simplest model that will do; returns its degree.
 
-        Tried in turn are a linear and a quadratic model and one whose location is free, of x itself and then
-        of its power. Only if each leaves residuals that depend on the parents, the noise's form is free too.
+        Tried in turn are a linear, a quadratic and a cubic model and one whose location is free, of x itself
+        and then of its power. Only if each leaves residuals that depend on the parents, the noise's form is
+        free too.
         """
         plain_features = self._learn_feature_scales(features)
         rows = slice(None, None, -(-len(x) // _MOST_ROWS))
@@ -216,12 +226,12 @@ class Continuous(Mechanism):
         power.fit(x, flexible, rows=rows)
         if not 0 < self.num_features <= MOST_COLUMNS:
             return None
-        straight, curved = polynomials(plain_features(features[rows]).double())
-        models = (
+        straight, *curved = polynomials(plain_features(features[rows]).double())
+        models = [
             (plain_features, 1, straight),
-            (self.input_scale, 1, polynomials(h)[0]),
-            (plain_features, 2, curved),
-        )
+            (self.input_scale, 1, polynomials(h, 1)[0]),
+            *((plain_features, degree, columns) for degree, columns in enumerate(curved, start=2)),
+        ]
         for scale in (plain, power):
             z = scale(x[rows]).double()
             enough = ((units, degree) for units, degree, c in models if suffices(z, c, flexible, h))
@@ -247,17 +257,16 @@ class Continuous(Mechanism):
 
     def _start_at_least_squares(self, z: Tensor, h: Tensor, degree: int | None) -> None:
         """Start at the regression of z on h; of no given degree, it is quadratic if that pays."""
-        d = self.num_features
-        straight, curved = (_least_squares(z, columns) for columns in polynomials(h.double()))
+        d, designs = self.num_features, polynomials(h.double(), degree or 2)
         if degree is None:
-            pays = 0.5 * len(z) * torch.log(straight[1] / curved[1]) > self.pairs.shape[1] * math.log(len(z))
-            degree = 2 if pays and straight[1] > 2 * curved[1] else 1
-        weights, variance = curved if degree == 2 else straight
+            degree = 2 if d and _halves(z, *designs) else 1
+        weights, variance = _least_squares(z, designs[degree - 1])
         self.centre.copy_(weights[0])
         if d:
             self.linear.weight.copy_(weights[None, 1 : d + 1])
             self.linear.bias.zero_()
-        self.quadratic.copy_(weights[d + 1 :] if degree == 2 else torch.zeros_like(self.quadratic))
+        self.polynomial.zero_()
+        self.polynomial[: len(weights) - d - 1] = weights[d + 1 :]
         self.log_scale.copy_(0.5 * variance.clamp_min(1e-6).log())
 
 
@@ -266,6 +275,25 @@ def _least_squares(z: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:
     ridge = 1e-6 * len(z) * torch.eye(design.shape[1], dtype=torch.float64)
     weights = torch.linalg.solve(design.T @ design + ridge, design.T @ z)
     return weights, (z - design @ weights).var()
+
+
+def _halves(z: Tensor, straight: Tensor, curved: Tensor) -> bool:
+    """Whether the second design's regression halves the variance that the first's leaves, far out too."""
+    before, after = (_least_squares(z, columns)[1] for columns in (straight, curved))
+    pays = 0.5 * len(z) * torch.log(before / after) > (curved.shape[1] - straight.shape[1]) * math.log(len(z))
+    leverage = orthonormal(straight).square().sum(1)
+    inner = leverage <= leverage.quantile(_INNER)
+
+    def squares(columns: Tensor) -> Tensor:
+        weights, _ = _least_squares(z[inner], columns[inner])
+        return (z - columns @ weights)[~inner].square().sum()
+
+    return bool(pays and before > 2 * after and squares(straight) > 2 * squares(curved))
+
+
+def _factors(d: int) -> Tensor:
+    """Rows of three: the columns to multiply in each of the polynomial's terms, 0 standing for a 1."""
+    return torch.cat([F.pad(factors, (0, 3 - factors.shape[1])) for factors in products(d)])
 
 
 def _cosines(count: int, bins: int) -> Tensor:

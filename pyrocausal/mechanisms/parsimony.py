@@ -15,15 +15,16 @@ from torch import Tensor
 
 from .power import orthonormal
 
-__all__ = ["MOST_COLUMNS", "additive", "ones", "pairs", "polynomials", "regressors", "suffices"]
+__all__ = ["MOST_COLUMNS", "additive", "ones", "polynomials", "products", "regressors", "suffices"]
 
 MOST_COLUMNS = 12  # beyond which products are too many to look at, and a test of independence too weak
+_MOST_CUBED = 5  # columns beyond which a cubic has too many
 _BUMPS = 50  # of the flexible regression, at most
 _WIDTH = 0.5  # of a bump, in standard deviations of the parents
 _WAVES = 6  # cosines of a variable's ranks, in the test of independence
 _HUBER = 3.0  # median absolute residuals, two standard deviations of normal ones, beyond which they are cut
 _HUBER_STEPS = 3
-_LEVERAGE = 0.5  # of a row, from which on it decides its own fit
+_UNCERTAIN = 0.75  # standard deviations of z: how closely the other rows must foretell each row's fit
 _NORMAL = 0.99  # correlation with normal quantiles: a uniform's is 0.977
 _LIMIT = 2.5  # standard deviations of the test's statistic beyond which residuals count as dependent
 
@@ -32,7 +33,7 @@ def regressors(h: Tensor) -> Tensor:
     """Columns of a flexible regression on h (n, d): a cubic and, if d is small, bumps at some rows."""
     n, d = h.shape
     h = h.double().clamp(-4, 4)
-    columns = [polynomials(h)[1], h**3]
+    columns = [polynomials(h, 2)[1], h**3]
     bumps = min(_BUMPS, n // 20)
     if 0 < d <= MOST_COLUMNS and bumps:
         middles = h[:: n // bumps][:bumps]
@@ -40,23 +41,37 @@ def regressors(h: Tensor) -> Tensor:
     return torch.cat(columns, dim=1)
 
 
-def polynomials(h: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns of the linear and of the quadratic regression on h (n, d)."""
-    i, j = pairs(h.shape[1])
-    linear = torch.cat([ones(len(h)), h], dim=1)
-    return linear, torch.cat([linear, h[:, i] * h[:, j]], dim=1)
+def polynomials(h: Tensor, degree: int = 3) -> list[Tensor]:
+    """Columns of the linear, the quadratic and, if d is small, the cubic regression on h (n, d)."""
+    columns = torch.cat([ones(len(h)), h], dim=1)
+    designs = [columns]
+    for factors in products(h.shape[1])[: degree - 1]:
+        designs.append(torch.cat([designs[-1], columns[:, factors].prod(-1)], dim=1))
+    return designs
+
+
+def products(d: int) -> list[Tensor]:
+    """Which of d columns, counted from 1, to multiply in the terms of degree 2, and in those of degree 3.
+
+    Squares alone if columns are many, and then no cubes.
+    """
+    if d > MOST_COLUMNS:
+        return [torch.arange(1, d + 1)[:, None].expand(d, 2)]
+    degrees = (2, 3) if d <= _MOST_CUBED else (2,)
+    return [torch.combinations(torch.arange(1, d + 1), k, with_replacement=True) for k in degrees]
 
 
 def suffices(z: Tensor, columns: Tensor, flexible: Tensor, h: Tensor) -> bool:
     """Whether least squares of z on a polynomial's columns is all that there is to learn.
 
-    It is if no row decides its own fit, if the residuals are nearly normal (else the likelihood knows more
-    than least squares), if the flexible regression explains no more, and if they do not depend on h (n, d).
+    It is if the fit hangs on no single row, if the residuals are nearly normal (else the likelihood knows
+    more than least squares), if the flexible regression explains no more, and if they do not depend on
+    h (n, d).
     """
     basis, most = orthonormal(columns), orthonormal(flexible)
-    if basis.square().sum(1).max() > _LEVERAGE:
-        return False
     r = _residuals(z, basis)
+    if _hangs_on_one_row(r, basis, z):
+        return False
     more = _excess(r, _residuals(z, most), most.shape[1] - basis.shape[1])
     return _normality(r) > _NORMAL and more < _LIMIT and _dependence(r, h) < _LIMIT
 
@@ -64,6 +79,13 @@ def suffices(z: Tensor, columns: Tensor, flexible: Tensor, h: Tensor) -> bool:
 def additive(z: Tensor, flexible: Tensor, h: Tensor) -> bool:
     """Whether the residuals of the flexible regression of z do not depend on h (n, d)."""
     return _dependence(_residuals(z, orthonormal(flexible)), h) < _LIMIT
+
+
+def _hangs_on_one_row(r: Tensor, basis: Tensor, z: Tensor) -> bool:
+    """Whether some row's fit, if that row were left out, would be uncertain on the scale of z."""
+    leverage = basis.square().sum(1).clamp_max(1 - 1e-9)
+    errors = r.abs().median() / 0.6745 * (leverage / (1 - leverage)).sqrt()  # as if the residuals were normal
+    return bool(errors.max() > _UNCERTAIN * z.std())
 
 
 def _normality(r: Tensor) -> float:
@@ -131,8 +153,3 @@ def _places(x: Tensor) -> Tensor:
 def ones(n: int) -> Tensor:
     """A column of ones."""
     return torch.ones(n, 1, dtype=torch.float64)
-
-
-def pairs(d: int) -> Tensor:
-    """Which of d columns to multiply: every pair, or only each with itself if they are many."""
-    return torch.triu_indices(d, d) if d <= MOST_COLUMNS else torch.arange(d).expand(2, d)

@@ -110,6 +110,13 @@ def test_one_unit_under_vmap_is_a_row_of_the_batch():
     )
 
 
+def test_slopes_far_out_differ_by_a_bounded_factor():
+    mechanism, _, features = an_arbitrary_one(wild=1.0)
+    mechanism.free.fill_(1.0)
+    tails = mechanism.spline(mechanism.input_scale(features)).tails
+    assert (tails.amax(0) / tails.amin(0) <= 4.001).all() and (tails.amax(0) > tails.amin(0)).all()
+
+
 def test_a_root_has_no_features():
     mechanism = built()
     x = torch.randn(500).exp() * 1e6

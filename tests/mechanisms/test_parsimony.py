@@ -26,6 +26,7 @@ def learned(equation, parents=2, n=2000, seed=0, repeated=False):
 EQUATIONS = {
     "linear": (lambda u, a, b: 5 + a - 2 * b + u, [0, 0]),
     "product": (lambda u, a, b: a * b / 2 + u, [0, 0]),
+    "cubic": (lambda u, a, b: (a - 1) ** 3 / 3 + b + u, [0, 0]),
     "additive": (lambda u, a, b: 3 * torch.sin(2 * a) + softplus(b) + u, [1, 0]),
     "skewed noise": (lambda u, a, b: a + b + torch.exp(u), [1, 0]),
     "scale": (lambda u, a, b: a + torch.exp(a / 2) * u, [1, 1]),
@@ -56,6 +57,14 @@ def test_a_fit_that_hangs_on_one_row_is_not_trusted():
     assert learned(equation)[1] != [0, 0]
 
 
+def test_a_steep_curve_with_little_noise_is_trusted():
+    def equation(u, a, b):
+        a.exp_()  # a row far out has most of the leverage, but the others foretell it
+        return (a - 3) ** 3 + b + u
+
+    assert learned(equation)[1] == [0, 0]
+
+
 def test_a_quadratic_that_suffices_holds_where_the_parents_are_new():
     def equation(u, a, b):
         b.copy_(a + 0.3 * b)  # seen: parents of the same sign
@@ -68,6 +77,15 @@ def test_a_quadratic_that_suffices_holds_where_the_parents_are_new():
         mechanism.spline(mechanism.input_scale(new))(torch.zeros(2))
     )
     assert torch.allclose(median, torch.tensor(-2.0), atol=0.5)
+
+
+def test_a_quadratic_is_a_start_only_if_it_holds_far_out():
+    holds, levels_off = (
+        lambda u, a, b: a * b + 0.3 * torch.sin(3 * a) + (0.2 + 0.1 * torch.sigmoid(b)) * u,
+        lambda u, a, b: 4 * torch.tanh(a**2 / 2) + (0.2 + 0.1 * torch.sigmoid(b)) * u,
+    )
+    assert learned(holds)[0].polynomial.any()
+    assert not learned(levels_off)[0].polynomial.any()
 
 
 def test_a_linear_scale_forgets_the_power():
