@@ -14,16 +14,19 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pyrocausal._version import __version__
-from pyrocausal.errors import PyrocausalError
+from pyrocausal.errors import PyrocausalError, did_you_mean
 from pyrocausal.files import write_whole
+
+TAKEN = ("quick", "seed", "device", "out", "no_progress", "command")
 
 
 class ExperimentError(PyrocausalError):
@@ -76,6 +79,7 @@ class Run:
         error of the effect: 0.2 (bar: < 0.3)
         True
         """
+        ours = _number(what, ours)
         bars: list[str] = []
         holds = True
         if below is not None:
@@ -117,12 +121,29 @@ class Experiments:
         self.functions: dict[str, Callable[..., Any]] = {}
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        for name, default in _options(function).items():
+            if name in TAKEN or default is inspect.Parameter.empty or default == ():
+                raise ExperimentError(
+                    f"{function.__name__}: the option '{name}' can't be",
+                    why="its name is one that every experiment has, or it has no default to show its type",
+                    fix="rename it, or give it a default",
+                )
         self.functions[function.__name__] = function
         return function
 
     def run(self, command: str, *, run: Run | None = None, **options: Any) -> dict[str, Any]:
-        """Run an experiment; returns its record, which is written to `run.file("json")`."""
+        """Run an experiment; returns its record, which is written to `run.file("json")`.
+
+        Raises:
+            ExperimentError: there is no such experiment or option, or results can't be written.
+        """
+        self._check(command, options)
         run = run or Run(f"{self.system}-{command}")
+        run.out = Path(run.out)
+        try:
+            run.file("json")
+        except OSError as error:
+            raise ExperimentError(f"results can't be written to {run.out}", why=str(error)) from None
         start = time.perf_counter()
         torch.manual_seed(run.seed)
         details = self.functions[command](run, **options)
@@ -151,14 +172,34 @@ class Experiments:
         command = given.pop("command")
         shared = {name: given.pop(name) for name in ("quick", "seed", "device", "out")}
         run = Run(f"{self.system}-{command}", progress=not given.pop("no_progress"), **shared)
-        return self.run(command, run=run, **given)
+        try:
+            return self.run(command, run=run, **given)
+        except PyrocausalError as error:
+            raise SystemExit(f"{self.system} {command}: {error}") from None
+
+    def _check(self, command: str, options: Mapping[str, Any]) -> None:
+        if command not in self.functions:
+            raise ExperimentError(
+                f"{self.system} has no experiment {command!r}",
+                why=f"it has {', '.join(self.functions)}",
+                fix=did_you_mean(command, self.functions),
+            )
+        known = _options(self.functions[command])
+        for name in options:
+            if name not in known:
+                raise ExperimentError(
+                    f"{command} has no option {name!r}",
+                    why=f"its options are {', '.join(known) or 'none'}",
+                    fix=did_you_mean(name, known),
+                )
 
     def _parser(self) -> argparse.ArgumentParser:
         shape = argparse.RawDescriptionHelpFormatter
-        parser = argparse.ArgumentParser(description=self.about, formatter_class=shape)
+        about = self.about.replace("%", "%%")
+        parser = argparse.ArgumentParser(description=about, formatter_class=shape)
         commands = parser.add_subparsers(dest="command", required=True)
         for name, function in self.functions.items():
-            about = inspect.getdoc(function) or ""
+            about = (inspect.getdoc(function) or "").replace("%", "%%")
             command = commands.add_parser(
                 name, help=about.split("\n")[0], description=about, formatter_class=shape
             )
@@ -182,7 +223,11 @@ def _options(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _add(parser: argparse.ArgumentParser, name: str, default: Any) -> None:
     flag = f"--{name.replace('_', '-')}"
-    if isinstance(default, (tuple, list)):
+    if isinstance(default, bool):
+        parser.add_argument(
+            flag, action=argparse.BooleanOptionalAction, default=default, help=f"default: {default}"
+        )
+    elif isinstance(default, (tuple, list)):
         kind = type(default[0])
         shown = " ".join(map(str, default))
         parser.add_argument(flag, type=kind, nargs="+", default=default, help=f"default: {shown}")
@@ -202,12 +247,19 @@ def _plain(item: Any) -> Any:
         return {str(key): _plain(value) for key, value in item.items()}
     if isinstance(item, (list, tuple)):
         return [_plain(value) for value in item]
-    if isinstance(item, torch.Tensor):
+    if isinstance(item, (torch.Tensor, np.ndarray, np.generic)):
         return _plain(item.tolist())
     if isinstance(item, float) or hasattr(item, "__float__"):
         number = float(item) if not isinstance(item, (int, bool)) else item
         return None if isinstance(number, float) and not math.isfinite(number) else _rounded(number)
     return item if isinstance(item, (str, int, bool, type(None))) else str(item)
+
+
+def _number(what: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ExperimentError(f"the claim {what!r} is {value!r}", fix="claim one number") from None
 
 
 def _rounded(number: Any) -> Any:
@@ -224,10 +276,15 @@ def table(folder: str | Path) -> str:
         "|---|---|---|---|---:|---|---|",
     ]
     for path in paths:
-        record = json.loads(path.read_text())
-        for row in record["claims"]:
+        try:
+            record = json.loads(path.read_text())
+            claims = record["claims"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExperimentError(f"{path} is no record of an experiment", why=repr(error)) from None
+        for row in claims:
             ours = "n/a" if row["ours"] is None else f"{row['ours']:.4g}"
             verdict = ("yes" if row["holds"] else "**no**") if row["bar"] else ""
             cells = [row["what"], row["published"], ours, row["bar"], verdict]
+            cells = [str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells]
             lines.append(f"| {record['system']} | {record['experiment']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pyrocausal.errors import DataError
 from pyrocausal.samples import Noise
+from pyrocausal.table import whole
 
 Measure = Callable[[Tensor], Tensor]
 
@@ -51,10 +52,11 @@ def composition(
     >>> composition(pc.SCM(program), seen), composition(pc.SCM(program), seen, drop=["image"])
     (tensor([0.]), tensor([0.5000]))
     """
-    now = dict(evidence)
+    rounds, before = whole(rounds, "rounds", least=1), _tensors(evidence, image)
+    now = dict(before)
     for _ in range(rounds):
         now |= {image: _predicted(scm, scm, now, image, drop, seed, abduction)}
-    return _distance(now[image], evidence[image])
+    return _distance(now[image], before[image])
 
 
 def reversibility(
@@ -71,6 +73,7 @@ def reversibility(
     Args: see `composition`; `do` are actions on variables that the evidence has.
     """
     _need(evidence, do)
+    evidence = _tensors(evidence, image)
     worlds = scm.do(do).predict(_noise(scm, evidence, seed, abduction))
     there = {name: _first(worlds, name) for name in evidence}
     back = {name: evidence[name] for name in do}
@@ -78,23 +81,40 @@ def reversibility(
 
 
 def effectiveness(
-    images: Tensor, measures: Mapping[str, Measure], due: Mapping[str, float | Tensor]
+    images: Tensor,
+    measures: Mapping[str, Measure],
+    due: Mapping[str, float | Tensor],
+    *,
+    draws: bool = False,
 ) -> pd.Series:
     """Mean absolute differences between what is measured on images and what it should be.
 
     Args:
-        images: `(units, *event)`, or with draws in front.
-        measures: by variable, a function of images `(n, *event)` that gives `(n,)`.
-        due: by variable, the value (or one a unit) that the world gives it.
+        images: `(units, *event)`, or `(draws, units, *event)` if `draws`.
+        measures: by variable, a function of images `(n, *event)` that gives a tensor `(n,)`.
+        due: by variable, the value that the world gives it, or one for each unit, `(units,)`.
+
+    Raises:
+        DataError: a variable without a measure, or a measure or values of another shape.
     """
     _need(measures, due)
-    flat = images.flatten(0, images.dim() - 3) if images.dim() > 3 else images
+    flat, units = (images.flatten(0, 1), images.shape[1]) if draws else (images, len(images))
     found = {}
     for name, value in due.items():
-        told = torch.as_tensor(value).to(flat)
-        told = told.repeat(len(flat) // max(1, told.numel())) if told.dim() else told
-        found[name] = (measures[name](flat) - told).abs().mean().item()
-    return pd.Series(found, name="mean absolute error")
+        told, measured = torch.as_tensor(value), torch.as_tensor(measures[name](flat))
+        for what, x, shapes in (
+            ("the measure gives", measured, [(len(flat),)]),
+            ("the values due are", told, [(), (units,)]),
+        ):
+            if tuple(x.shape) not in shapes:
+                raise DataError(
+                    f"effectiveness of '{name}': {what} of shape {tuple(x.shape)}",
+                    why=f"there are {units} units{f', in {len(images)} draws' if draws else ''}",
+                    fix=f"give {' or '.join(map(str, shapes))}; draws=True if images have draws in front",
+                )
+        each = told.expand(units).repeat(len(flat) // units)
+        found[name] = (measured.double() - each.double()).abs().mean().item()
+    return pd.Series(found, name="mean absolute error", dtype=float)
 
 
 def _noise(scm: Any, evidence: Mapping[str, Tensor], seed: int | None, abduction: Mapping[str, Any]) -> Noise:
@@ -112,8 +132,15 @@ def _predicted(
     abduction: Mapping[str, Any],
 ) -> Tensor:
     noise = _noise(scm, evidence, seed, abduction)
-    without = noise.replaced({name: torch.zeros_like(noise[name]) for name in drop})
+    names = (drop,) if isinstance(drop, str) else tuple(drop)
+    _need(noise, dict.fromkeys(names))
+    without = noise.replaced({name: torch.zeros_like(noise[name]) for name in names})
     return _first(submodel.predict(without), image)
+
+
+def _tensors(evidence: Mapping[str, Any], image: str) -> dict[str, Tensor]:
+    _need(evidence, {image: None})
+    return {name: torch.as_tensor(x) for name, x in evidence.items()}
 
 
 def _first(worlds: Any, name: str) -> Tensor:

@@ -72,9 +72,9 @@ class Model:
         return tuple(n for n in self.guide.sites if n in self.latent) if self.guide else ()
 
     @property
-    def fills(self) -> bool:
-        """Whether the guide also proposes observed variables, for units that lack them."""
-        return self.guide is not None and not set(self.guide.sites) <= set(self.latent)
+    def filled(self) -> tuple[str, ...]:
+        """The observed variables that the guide proposes too, for units that lack them."""
+        return tuple(n for n in self.guide.sites if n not in self.latent) if self.guide else ()
 
     def set_up(self) -> None:
         self._structure = discover(self.program, latent=self.latent, seed=self.seed)

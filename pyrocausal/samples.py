@@ -277,6 +277,8 @@ class Noise(Samples):
     def replaced(self, parts: Mapping[str, Tensor]) -> Noise:
         """A copy in which some variables have other noise, of the same shape: luck, exchanged.
 
+        It is the noise of nobody who was seen, so its `factual` is None.
+
         >>> import pyro, pyro.distributions as dist, pyrocausal as pc
         >>> def program():
         ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
@@ -287,11 +289,12 @@ class Noise(Samples):
         tensor([1.])
         """
         for name, part in parts.items():
-            if name not in self or part.shape != self[name].shape:
-                due = f"shape {tuple(self[name].shape)}" if name in self else f"one of {', '.join(self)}"
-                raise DataError(f"replaced: '{name}' of shape {tuple(part.shape)} can't be; {due} is due")
+            shape = tuple(getattr(part, "shape", ()))
+            if name not in self or not isinstance(part, Tensor) or shape != tuple(self[name].shape):
+                due = f"a tensor of shape {tuple(self[name].shape)}" if name in self else f"one of {[*self]}"
+                raise DataError(f"replaced: '{name}' can't be {type(part).__name__} of {shape}; {due} is due")
         other = copy.copy(self)
-        other.values_ = {**self.values_, **parts}
+        other.values_, other.factual = {**self.values_, **parts}, None
         return other
 
 

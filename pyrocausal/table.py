@@ -98,15 +98,10 @@ def read(
     gaps: dict[str, Tensor] = {}
     if missing == "abduct":
         for name, column in found.items():
-            if column is not None and not (variables[name].computed or variables[name].optional):
+            if column is not None and not variables[name].optional:
                 found[name], lacks = fill(column, variables[name], where=where)
                 gaps |= {} if lacks is None else {name: lacks}
-    gaps_told = missing == "abduct"  # a cell of a computed variable that is missing says nothing
-    values = {
-        n: _encode(variables[n], column, where, missing_ok=gaps_told and variables[n].computed)
-        for n, column in found.items()
-        if column is not None
-    }
+    values = {n: _encode(variables[n], column, where) for n, column in found.items() if column is not None}
     if not values:
         raise DataError(
             f"{where}: {'every cell is missing' if gaps else 'no variable of the program is in the data'}",
@@ -151,11 +146,11 @@ def _check_presence(
         check_names(extra, variables, where=where)
 
 
-def _encode(variable: Variable, column: Any, where: str, missing_ok: bool) -> Tensor:
+def _encode(variable: Variable, column: Any, where: str) -> Tensor:
     listed = isinstance(column, pd.Series)  # a row a unit, whatever a cell holds
     if isinstance(column, (int, float, bool, str)) or (not listed and np.shape(column) == variable.shape):
         column = column[None] if isinstance(column, Tensor) else [column]
-    return variable.encode(column, where=where, missing_ok=missing_ok)
+    return variable.encode(column, where=where)
 
 
 def _check_lengths(values: Mapping[str, Tensor], where: str) -> None:

@@ -30,6 +30,19 @@ BOUNDED = {
     "Weibull": lambda: dist.Weibull(1.0, 2.0),
     "Gamma": lambda: dist.Gamma(2.0, 1.0),
     "Uniform": lambda: dist.Uniform(0.0, 1.0),
+    "LogNormal": lambda: dist.LogNormal(0.0, 1.0),
+    "sigmoid": lambda: dist.TransformedDistribution(
+        dist.Normal(0.0, 1.0), dist.transforms.SigmoidTransform()
+    ),
+    "composed": lambda: dist.TransformedDistribution(
+        dist.Normal(0.0, 1.0),
+        dist.transforms.ComposeTransform(
+            [dist.transforms.ExpTransform(), dist.transforms.AffineTransform(0.0, 2.0)]
+        ),
+    ),
+    "mixture": lambda: dist.MixtureSameFamily(
+        dist.Categorical(torch.tensor([0.3, 0.7])), dist.Exponential(torch.tensor([1.0, 2.0]))
+    ),
 }
 
 
@@ -123,6 +136,98 @@ def test_a_missing_cell_of_a_computed_variable_says_nothing():
     assert cf["y"].tolist() == [-1.0, -1.0]
 
 
+def test_what_agrees_does_not_hang_on_other_rows():
+    def program():
+        k = pyro.sample("k", dist.Categorical(torch.ones(3) / 3))
+        x = pyro.sample("x", dist.Normal(0.0, 1e5))
+        pyro.deterministic("d", x + k)
+        pyro.sample("y", dist.Normal(1.0 * k, 1.0))
+
+    found = pc.SCM(program).infer("k", given={"x": [0.0, 1e5], "d": [1.0, 1e5 + 1]}).probs
+    assert found.tolist() == [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
+
+
+def test_small_and_whole_numbers_are_told_apart():
+    def program():
+        k = pyro.sample("k", dist.Categorical(torch.ones(3) / 3))
+        n = pyro.sample("n", dist.Poisson(1e5))
+        pyro.deterministic("small", 1e-5 * k)
+        pyro.deterministic("count", n + k)
+
+    scm = pc.SCM(program)
+    assert scm.infer("k", given={"small": [2e-5]}).probs[0].tolist() == [0.0, 0.0, 1.0]
+    assert scm.infer("k", given={"n": [1e5], "count": [1e5 + 1]}).probs[0].tolist() == [0.0, 1.0, 0.0]
+
+
+def test_infer_refuses_evidence_that_no_level_explains():
+    with pytest.raises(EvidenceError, match="explains the evidence in row 1"):
+        pc.SCM(computed).infer("k", given={"d": [1.0, 7.0]})
+
+
+@pytest.mark.parametrize("method", ["importance", "enumerate", "auto"])
+def test_missing_cells_of_computed_and_set_variables_say_nothing(method):
+    def program():
+        a, b = (pyro.sample(name, dist.Bernoulli(0.5)) for name in "ab")
+        pyro.deterministic("yes", a > 0.5)
+        pyro.deterministic("sum", (a + b).long())
+        pyro.sample("y", dist.Normal(a + b, 1.0))
+
+    scm = pc.SCM(program, latent=["a", "b"])
+    told = {"yes": [nan, 1.0], "sum": [2, None], "y": [1.0, 1.0]}
+    noise = scm.abduct(told, missing="abduct", method=method, seed=0)
+    assert noise.factual.mean("a").tolist() == pytest.approx([1.0, 1.0])
+    assert noise.factual.mean("b").tolist() == pytest.approx([1.0, 1 / (1 + math.exp(0.5))], abs=0.06)
+
+
+def test_a_missing_cell_of_what_a_policy_sets_says_nothing():
+    def program():
+        z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        t = pyro.sample("t", dist.Bernoulli(logits=z))
+        pyro.sample("y", dist.Normal(z + t, 1.0))
+
+    scm = pc.SCM(program, latent=["z"]).do(t=pc.policy(lambda v: (v["z"] > 0).float()))
+    options = {"method": "importance", "num_samples": 20_000, "seed": 0}
+    missing = scm.abduct({"t": [nan, 1], "y": [1.0, 1.0]}, missing="abduct", **options)
+    without = scm.abduct({"y": [1.0]}, **options)
+    assert missing.factual.mean("z")[0].item() == pytest.approx(without.factual.mean("z").item(), abs=0.03)
+
+
+def test_evidence_below_a_fresh_draw_is_refused():
+    """Its draw has a posterior, and was once frozen at one value as if it were known."""
+
+    def program():
+        z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        w = pyro.sample("w", dist.Normal(z, 1.0))
+        pyro.sample("x", dist.Normal(z, 1.0))
+        pyro.sample("y", dist.Normal(z + w, 1.0))
+
+    trial = pc.SCM(program, latent=["z"]).do(w=dist.Normal(0.0, 1.0))
+    with pytest.raises(EvidenceError, match=r"'w' is drawn afresh.*'y' depends on it"):
+        trial.abduct({"x": [2.0], "y": [3.0]})
+    with pytest.raises(EvidenceError, match="'w' is drawn afresh"):
+        trial.infer("z", given={"y": [3.0]})
+    alone = {"x": [2.0], "y": [nan]}  # which does not hang on it
+    z = trial.abduct(alone, missing="abduct", num_samples=4000, seed=0).factual["z"]
+    assert z.mean().item() == pytest.approx(1.0, abs=0.06)
+    known = trial.abduct({"x": [2.0], "w": [1.0], "y": [3.0]}, num_samples=4000, seed=0).factual["z"]
+    assert known.mean().item() == pytest.approx(4 / 3, abs=0.05)
+
+
+def test_the_ends_of_a_uniform_are_in_it():
+    def program():
+        k = pyro.sample("k", dist.Bernoulli(0.5))
+        pyro.sample("y", dist.Uniform(0.0, 1.0 + k))
+
+    assert pc.SCM(program).infer("k", given={"y": [1.0]}).probs[0, 1].item() == pytest.approx(1 / 3)
+
+
+def test_training_passes_over_computed_columns():
+    """Rounded, they would contradict every draw; what they are computed from is there."""
+    scm = pc.SCM(computed, latent=["k"])
+    with pytest.raises(FitError, match="no parameters"):
+        scm.fit({"d": [0.49] * 20, "y": [0.1] * 20}, progress=False)
+
+
 # ---- guides
 
 
@@ -211,6 +316,27 @@ def test_a_guide_in_a_submodel_says_what_it_was_trained_for(caplog):
     with caplog.at_level(logging.WARNING, "pyrocausal"):
         scm.do(z=lambda z: z + 1).abduct({"y": [1.0]}, method="guide", seed=0)
     assert "trained for the model without do(z)" in caplog.text
+
+
+def test_a_guide_can_not_choose_what_an_action_sets():
+    def program():
+        z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        x = pyro.sample("x", dist.Normal(z, 1.0))
+        w = pyro.sample("w", dist.Normal(x, 1.0))
+        pyro.sample("y", dist.Normal(z + w, 1.0))
+
+    guide = Amortized(w=lambda x: dist.Normal(x, 1.0), z=lambda x, y: dist.Normal((x + y) / 4, 0.8))
+    copied = pc.SCM(program, latent=["z"], guide=guide).do(w=pc.policy(lambda v: v["x"]))
+    seen = {"x": [2.0], "y": [3.0]}
+    with pytest.raises(EvidenceError, match="proposes 'w', which this submodel sets"):
+        copied.elbo(seen)
+    mean = copied.abduct(seen, num_samples=4000, seed=0).factual.mean(
+        "z"
+    )  # from the prior: (x + (y - x)) / 3
+    assert mean.item() == pytest.approx(1.0, abs=0.06)
+    fixed = pc.SCM(program, latent=["z"], guide=guide).do(w=0.0)
+    with pytest.raises(FitError, match="proposes no observed variable that"):
+        fixed.guide_log_prob(seen)
 
 
 # ---- latents under a shift
@@ -327,6 +453,11 @@ def test_errors_say_what_to_do(tmp_path):
         FitError,
         "weights that have",
     )
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(FitError, match="device='foo' can't be used"):
+        pc.SCM.from_graph("a -> b").fit(pd.DataFrame({"a": range(20), "b": range(20)}), device="foo")
 
 
 def test_abduct_of_a_program_takes_a_guide():

@@ -27,7 +27,7 @@ from pyrocausal.variables import Variable, row_names
 from .cells import cells
 from .countable import MOST, affordable, level_count, numbers, why_not
 from .importance import PROPOSALS
-from .problem import Draws, Problem
+from .problem import Draws, Problem, agreeing
 from .views import Atoms, Views, rows
 from .weights import resample
 
@@ -128,11 +128,7 @@ def _agreeing(views: Views, atoms: Atoms, v: Variable) -> Atoms:
         return atoms
     seen = views.evidence(atoms, pull=True)
     value = seen.values[v.name] if problem.intervention.replaces(v.name) else seen.computed[v.name]
-    wanted = problem.evidence[v.name][atoms.unit].double()
-    agree = (value.cpu().double() - wanted).abs() <= 1e-4 * wanted.abs().clamp_min(1.0)
-    lacks = problem.missing.get(v.name, torch.zeros(problem.units, dtype=torch.bool))[atoms.unit]
-    lacks = lacks.reshape(*lacks.shape, *[1] * (agree.dim() - lacks.dim()))
-    atoms = atoms.pick((agree | lacks).reshape(len(agree), -1).all(-1))
+    atoms = atoms.pick(agreeing(problem, v.name, value, atoms.unit))
     _check_atoms(problem, atoms, v.name)
     return atoms
 

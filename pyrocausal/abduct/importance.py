@@ -98,7 +98,8 @@ def possible(log_weights: Tensor) -> Tensor:
     if impossible.any():
         raise EvidenceError(
             f"no draw of the unobserved variables explains the evidence in {row_names(impossible)}",
-            fix="raise num_samples, or check the evidence",
+            fix="raise num_samples, or check the evidence; a computed variable behind continuous "
+            "latents has a value that no draw meets: leave it out, or observe it with noise",
         )
     return log_weights
 

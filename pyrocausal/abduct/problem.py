@@ -18,7 +18,7 @@ from torch import Tensor
 from pyrocausal.errors import EvidenceError
 from pyrocausal.exogenous import exogenous
 from pyrocausal.graph.discover import Structure
-from pyrocausal.guides import Guide, Proposal
+from pyrocausal.guides import Guide, NotGiven, Proposal
 from pyrocausal.intervene import Hard, Intervention, Policy, Stochastic
 from pyrocausal.units import Program
 from pyrocausal.variables import Variable, row_names
@@ -119,11 +119,19 @@ class Problem:
         """Values of the latents, and of what units lack, from the guide, for all draws of all units."""
         assert self.guide is not None
         seen = {**self.evidence, **self._enforced()}
+        for name in self.guide.sites:
+            if self.intervention.replaces(name) and name not in seen:
+                raise NotGiven(
+                    f"the guide proposes '{name}', which this submodel sets by a policy or draws afresh",
+                    why="its value is not the guide's to choose, and it may read it",
+                    fix=f"give '{name}' as evidence, or use a guide without it",
+                )
         return self.guide.propose(
             self._folded(seen, draws),
             self.generator,
             known=[name for name in seen if name not in self.missing or self._proposed(name)],
             missing=self._folded({n: gaps for n, gaps in self.missing.items() if self._proposed(n)}, draws),
+            told=[name for name in self.evidence if not self.intervention.replaces(name)],
             vectorised=self.structure.vectorised,
         )
 
@@ -136,7 +144,7 @@ class Problem:
         """Units that lack some of their evidence, which the guide does not propose, `(units,)`."""
         found = torch.zeros(self.units, dtype=torch.bool)
         for name, gaps in self.missing.items():
-            if not self._proposed(name):
+            if name in self.unobserved and not self._proposed(name):
                 found |= gaps.reshape(self.units, -1).any(-1)
         return found
 
@@ -265,15 +273,31 @@ def contradictions(problem: Problem, seen: Pass) -> dict[str, Tensor]:
     for name, chain in intervention.chains.items():
         if name in evidence and not isinstance(chain[-1][1], Stochastic):
             told[name] = seen.values[name]
-    return {name: _differs(value, evidence[name]) for name, value in told.items()}
+    return {name: ~agreeing(problem, name, value) for name, value in told.items()}
 
 
-def _differs(value: Tensor, evidence: Tensor) -> Tensor:
-    """Whether values `(draws * units, *event)` are not the units', beyond rounding; NaN is no evidence."""
-    told = evidence.double().reshape(len(evidence), -1)
-    gap = (value.double().reshape(-1, *told.shape) - told).abs()
-    scale = told.abs().nan_to_num(0.0).amax().clamp_min(1.0)
-    return (gap > 1e-4 * scale).any(-1).flatten()
+def agreeing(problem: Problem, name: str, value: Tensor, units: Tensor | None = None) -> Tensor:
+    """Whether values `(n, *event)` are what the evidence has, `(n,)`, beyond rounding; no cell, no evidence.
+
+    Whole numbers must be equal. Others may differ by 16 roundings of the largest number in the unit's
+    evidence, with which they may have been computed.
+
+    Args:
+        units: whose the values are; default: of all units, again and again.
+    """
+    if units is None:
+        units = torch.arange(problem.units).repeat(len(value) // problem.units)
+    told = problem.evidence[name].double()
+    lacks = problem.missing.get(name, torch.zeros(len(told), dtype=torch.bool))
+    spread = lacks.reshape(*lacks.shape, *[1] * (told.dim() - lacks.dim())).expand(told.shape)
+    numbers = [x.double().abs().nan_to_num(0.0).reshape(len(x), -1) for x in problem.evidence.values()]
+    largest = torch.stack([x.amax(1) for x in numbers])
+    precision = torch.finfo(value.dtype if value.is_floating_point() else torch.float32).eps
+    rounding = (16 * precision * largest.amax(0)).reshape(-1, *[1] * (told.dim() - 1))
+    value, told = value.double().cpu(), told[units]
+    whole = (value == value.round()) & (told == told.round())
+    near = torch.where(whole, value == told, (value - told).abs() <= rounding[units])
+    return (near | spread[units]).reshape(len(value), -1).all(-1)
 
 
 def check_explained(problem: Problem, seen: Pass) -> None:

@@ -52,7 +52,7 @@ def delta(d: dist.Delta) -> Exogenous:
 def transformed(d: td.TransformedDistribution, coupling: str | None) -> Exogenous:
     """The base's noise, sent through the transforms; a pull goes back through their exact inverses."""
     base = exogenous(d.base_dist, coupling)
-    steps = tuple(step for t in d.transforms for step in _flatten(t))
+    steps = tuple(step for t in d.transforms for step in flatten(t))
     for transform, _ in steps:
         _check_invertible(transform)
 
@@ -70,15 +70,15 @@ def transformed(d: td.TransformedDistribution, coupling: str | None) -> Exogenou
     return replace(base, push=push, pull=pull)
 
 
-def _flatten(transform: tt.Transform, forward: bool = True) -> tuple[tuple[tt.Transform, bool], ...]:
+def flatten(transform: tt.Transform, forward: bool = True) -> tuple[tuple[tt.Transform, bool], ...]:
     """The elementary transforms inside compositions and inverses, each with its direction."""
     if isinstance(transform, tt.ComposeTransform):
         parts = transform.parts if forward else reversed(transform.parts)
-        return tuple(step for part in parts for step in _flatten(part, forward))
+        return tuple(step for part in parts for step in flatten(part, forward))
     if isinstance(transform, tt._InverseTransform):
-        return _flatten(transform.inv, not forward)
+        return flatten(transform.inv, not forward)
     if isinstance(transform, tt.IndependentTransform):
-        return _flatten(transform.base_transform, forward)
+        return flatten(transform.base_transform, forward)
     return ((transform, forward),)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pyrocausal.errors import ProgramError, PyrocausalError
 from pyrocausal.exogenous import Exogenous, Law, exogenous
+from pyrocausal.exogenous.density import number_support
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.edges import RUNS, by_probe, by_provenance
 from pyrocausal.mechanisms.base import Mechanism, Origin, mechanism_of, only, tag
@@ -129,7 +130,7 @@ def _variable(name: str, fn: Any, mechanism: Exogenous, value: Tensor) -> Variab
         dtype=value.dtype,
         law=mechanism.law,
         draws=mechanism.draws,
-        support=_number_support(fn),
+        support=number_support(fn),
         discrete=bool(fn.support.is_discrete),
         computed=mechanism.law.kind == "none",
         column=Column(levels=tuple(levels) if levels else None),
@@ -148,14 +149,6 @@ def _computed(name: str, value: Any) -> Variable:
         discrete=not value.is_floating_point(),
         computed=True,
     )
-
-
-def _number_support(fn: Any) -> Any:
-    """The support of each number of a value (or of a whole one-hot vector or simplex)."""
-    support = fn.support
-    while isinstance(support, torch.distributions.constraints.independent):
-        support = support.base_constraint
-    return support
 
 
 def _record(

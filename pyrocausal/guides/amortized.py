@@ -173,7 +173,7 @@ class Encoder(nn.Module):
     def learn_scales(self, evidence: Values) -> None:
         """Learn the evidence's scales from the training split; done once."""
         if not self.trained:
-            self.standardise.learn(self.features_of(evidence))
+            self.standardise.learn(_without_tails(self.features_of(evidence)))
             self.trained.fill_(True)
 
     def _outputs(self, variable: Variable) -> int:

@@ -33,7 +33,7 @@ class Proposal(NamedTuple):
         values: of each latent, and of variables that some units lack, `(units, *event)`.
         log_prob: log q of what was drawn, together, `(units,)`.
         log_jump: the part of it of discrete variables, whose draws jump: no gradient goes through them.
-        log_told: log q of what was not drawn but known, `(units,)`.
+        log_told: log q of what was not drawn but known, as far as asked for, `(units,)`.
     """
 
     values: Values
@@ -177,12 +177,14 @@ class Guide:
         *,
         known: Iterable[str] = (),
         missing: Mapping[str, Tensor] | None = None,
+        told: Iterable[str] = (),
         vectorised: bool = True,
     ) -> Proposal:
         """A draw of every site for every unit; those in `known` keep their value in the evidence.
 
         Args:
             missing: for what is in `known` and not for every unit, which lack it, `(units,)`.
+            told: of what is known, that of which log q is to be told.
         """
         units = len(next(iter(evidence.values())))
         dtype = torch.get_default_dtype()
@@ -196,7 +198,7 @@ class Guide:
 
         def one(inputs: tuple[Values, Values, Values]) -> dict[str, Values]:
             seen, own, lacks = inputs
-            drawing = _Drawing(own, {name: seen[name] for name in kept}, lacks)
+            drawing = _Drawing(own, {name: seen[name] for name in kept}, lacks, frozenset(told))
             with drawing:
                 self.program(Evidence({name: x for name, x in seen.items() if name not in kept}))
             return {"values": drawing.values, "scores": drawing.scores()}
@@ -242,9 +244,9 @@ class _Recorder(Messenger):
 class _Drawing(Messenger):
     """Draws one unit's latents, and what it lacks, from a guide, by pushing noise."""
 
-    def __init__(self, noise: Values, kept: Values, missing: Values):
+    def __init__(self, noise: Values, kept: Values, missing: Values, tell: frozenset[str]):
         super().__init__()
-        self.noise, self.kept, self.missing = noise, kept, missing
+        self.noise, self.kept, self.missing, self.tell = noise, kept, missing, tell
         self.values: Values = {}
         self.smooth: list[Tensor] = []  # log q of draws that gradients go through …
         self.jump: list[Tensor] = []  # … of others …
@@ -261,11 +263,10 @@ class _Drawing(Messenger):
             self.values[name] = value
         score = fn.log_prob(value).sum()
         of_drawn = self.jump if fn.support.is_discrete else self.smooth
-        if lacks is not None:
-            of_drawn.append(torch.where(lacks, score, 0.0))
-            self.told.append(torch.where(lacks, 0.0, score))
-        else:
-            (of_drawn if name in self.noise else self.told).append(score)
+        if name in self.noise:
+            of_drawn.append(score if lacks is None else torch.where(lacks, score, 0.0))
+        if name in self.tell and name in self.kept:
+            self.told.append(score if lacks is None else torch.where(lacks, 0.0, score))
         msg["value"] = value
         msg["done"] = msg["stop"] = True
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyrocausal.abduct import Problem, abduct, check_presence, one_of_each, prior
 from pyrocausal.abduct.bounds import levels_of, log_evidence
+from pyrocausal.abduct.importance import possible
 from pyrocausal.counterfactual import Worlds
 from pyrocausal.errors import DataError, EvidenceError, InterventionError
 from pyrocausal.intervene import Intervention, Natural
@@ -207,7 +208,7 @@ class Asking(Base):
         problem = self._problem(asked, seed, free=self.variables, copies=len(levels) * copies)
         with self._weighted(copies, units, problem.generator):
             each = log_evidence(problem, draws).reshape(len(levels), copies, units)
-        scores = torch.logsumexp(each, 1)  # the weights are averaged over
+        scores = possible(torch.logsumexp(each, 1))  # the weights are averaged over
         every = levels[:, None].expand(len(levels), units, *variable.shape)
         found = Posterior(name, every, self.variables, index)
         found.weights = torch.softmax(scores.double(), 0)
@@ -233,6 +234,7 @@ class Asking(Base):
                 why="its value depends on a second world, whose noise is what is asked for",
                 fix="abduct in the model without it, and predict in this one",
             )
+        self._refuse_unseen_draws(table)
         free = {*free, *table.missing, *self._model.graph.latent}
         check_presence(self._model.structure, self._intervention, table.values, free)
         generator = generator_of(seed)
@@ -249,6 +251,20 @@ class Asking(Base):
             worlds=worlds,
             generator=generator,
         )
+
+    def _refuse_unseen_draws(self, table: Table) -> None:
+        """What an action draws afresh has a posterior too, if evidence hangs on it, and no engine for it."""
+        for name in self._intervention.names:
+            drawn = self._intervention.drawn(name) is not None
+            lacks = name not in table.values or name in table.missing
+            below = self.graph.descendants(name) if drawn and lacks else ()
+            seen = [other for other in table.values if other in below and other != name]
+            if seen:
+                raise EvidenceError(
+                    f"'{name}' is drawn afresh in this submodel, and its value is not in the evidence",
+                    why=f"'{seen[0]}' depends on it, so its draw would have to be inferred",
+                    fix=f"give '{name}' as evidence, or abduct in the model without that action",
+                )
 
     def _abduct(
         self,

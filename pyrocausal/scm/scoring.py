@@ -75,7 +75,7 @@ class Scoring(Asking):
         >>> pc.SCM(program).elbo({"x": [1.0]}, summed="y")               # log N(1 | 0, 1): both levels alike
         tensor([-1.4189])
         """
-        if bound not in BOUNDS:
+        if not isinstance(bound, str) or bound not in BOUNDS:
             raise FitError(f"bound={bound!r}", fix=f"use one of {', '.join(BOUNDS)}")
         particles = whole(num_particles, "num_particles", least=1)
         if self._model.structure.shared:
@@ -108,9 +108,9 @@ class Scoring(Asking):
         >>> noise.mean("z").round()                                      # E[z | x] = 1
         tensor([1.], dtype=torch.float64)
         """
-        if not self._model.fills:
+        if not any(name not in self._intervention.names for name in self._model.filled):
             raise FitError(
-                "the guide proposes no observed variable",
+                "the guide proposes no observed variable that has its own mechanism here",
                 why="guide_log_prob is log q of such",
                 fix="leave it out, or give the guide a site for what units may lack: Amortized(t=…)",
             )

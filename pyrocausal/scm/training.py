@@ -61,6 +61,7 @@ class Training(Scoring):
             tables = {name: self._training_table(table, settings) for name, table in data.items()}
         else:
             tables = {"": self._training_table(data, settings)}
+        self._check_device(settings)
         model, first = self._model, next(iter(tables.values()))
         unseen = [n for n in self._needed_of_all() if n not in first]
         if model.structure.shared:
@@ -82,6 +83,14 @@ class Training(Scoring):
                 model.program, model.structure, self._intervention, model.guide, tables, loss, settings
             )
         return self
+
+    def _check_device(self, settings: FitOptions) -> None:
+        try:
+            torch.empty(0, device=settings.device)
+        except (RuntimeError, AssertionError) as error:
+            raise FitError(
+                f"device={settings.device!r} can't be used", why=str(error).split("\n")[0], fix='try "cpu"'
+            ) from None
 
     def _fit_weights(self, table: dict[str, Tensor], unseen: list[str], settings: FitOptions) -> Self:
         """Infer the posterior of the weights that all units share."""
@@ -112,7 +121,9 @@ class Training(Scoring):
         table = read(data, self.variables, where="fit", need=need)
         self._agree(table.values, "fit")
         self._model.learn_columns(data, table.values)
-        return table.values
+        if settings.loss is not None:
+            return table.values
+        return {name: x for name, x in table.values.items() if not self.variables[name].computed}
 
     def _needed_of_all(self) -> list[str]:
         """Every variable with a mechanism of its own, latents too."""
@@ -207,6 +218,7 @@ def _several(data: Any) -> bool:
 def _bound(settings: FitOptions) -> Callable[[Any, Any], Tensor]:
     def loss(scm: Any, batch: Any) -> Tensor:
         bound = scm.elbo(batch, num_particles=settings.num_particles, bound=settings.bound)
-        return -bound - scm.guide_log_prob(batch) if scm._model.fills else -bound
+        own = any(name not in scm._intervention.names for name in scm._model.filled)
+        return -bound - scm.guide_log_prob(batch) if own else -bound
 
     return loss
