@@ -14,13 +14,13 @@ location(h)``, and its slope, at the knots and on average over the bins, is
           + \sum_{j=1}^{J} \delta_j(h) \, \frac{\cos(j \pi p(u))}{j},
 
 with p(u) in [0, 1] the place of u in the spline's box: a scale and a shape shared by all parents' values, a
-scale that depends on them, and a smooth, bounded change of the shape with them. ``location`` and ``form``, which gives
-the deltas, are two small networks that start as 0, under priors that shrink the form much more than the
-location: with few rows the model stays near a regression with one shape of noise. The linear term starts at
-least squares. The polynomial one, of degrees 2 and 3, is least squares too and stays so. It is 0 unless its
-quadratic part halves the residuals' variance, also on the outermost rows if fitted to the others, because one
-that fits only a little better goes astray where the parents' values are new. A cubic one is the whole model
-or none.
+scale that depends on them, and a smooth, bounded change of the shape with them. ``location`` and ``form``,
+which gives the deltas, are two small networks that start as 0, under priors that shrink the form much more
+than the location: with few rows the model stays near a regression with one shape of noise. The linear term
+starts at least squares. The polynomial one, of degrees 2 and 3, is least squares too and stays so. It is 0
+unless its quadratic part halves the residuals' variance, also on the outermost rows if fitted to the others,
+because one that fits only a little better goes astray where the parents' values are new. A cubic one is the
+whole model or none.
 
 The networks are free to bend the model only where the data ask for it
 (:mod:`~pyrocausal.mechanisms.parsimony`). If the residuals of a linear, quadratic or cubic regression are
@@ -48,8 +48,7 @@ from .quantile import QuantileDistribution, QuantileSpline
 __all__ = ["Continuous"]
 
 _MARGIN = 1.0  # standard deviations beyond the training range at which the networks' inputs are held
-_FORM = 2.0  # beyond which no parents' values may change the log of a slope's place in the shape: where these
-# are new, an unbounded network makes slopes that no data have asked for
+_FORM = 2.0  # of the shape's change in a bin, as a log: where parents' values are new it would know no bound
 _TAILS = 2.0  # factor by which slopes beyond the box may differ from those shared by all parents' values
 _NODES = 32  # of Gauss-Hermite quadrature over the noise
 _INNER = 0.9  # of the rows, near the middle of the parents' values, that must foretell the outermost
