@@ -13,8 +13,9 @@ import pyrocausal as pc
 from pyrocausal import files
 from pyrocausal import mechanisms as m
 from pyrocausal.errors import DataError, FitError, ProgramError
+from pyrocausal.fit.loop import Loop
 from pyrocausal.fit.options import FitOptions
-from pyrocausal.fit.train import Loop, split
+from pyrocausal.fit.train import split
 
 from . import scenarios
 

@@ -14,7 +14,7 @@ from torch import nn
 import pyrocausal as pc
 from pyrocausal import mechanisms as m
 from pyrocausal.errors import DataError, EvidenceError, FitError, ProgramError, PyrocausalError, SaveError
-from pyrocausal.fit.train import Loop
+from pyrocausal.fit.loop import Loop
 from pyrocausal.guides import Amortized, Encoder
 
 QUICK = {"epochs": 4, "progress": False}

@@ -16,7 +16,7 @@ from pyrocausal.files import read_tensors, write_tensors
 from pyrocausal.fit.options import FitOptions
 
 if TYPE_CHECKING:
-    from pyrocausal.fit.train import Loop
+    from pyrocausal.fit.loop import Loop
 
 
 def fingerprint(data: Any, options: FitOptions) -> str:

@@ -1,7 +1,7 @@
 """Training by one objective of all parameters: an evidence lower bound, or a loss of the user's own.
 
 Where something is latent the likelihood is no sum over sites, so there is one loss, one held-out number and
-one best step. All else is the training loop of `pyrocausal.fit.train`.
+one best step. All else is the training loop of `pyrocausal.fit.loop`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from torch.nn.utils.stateless import _reparametrize_module
 
 from pyrocausal.errors import FitError, did_you_mean
 from pyrocausal.fit.likelihood import Inputs, refuse_unseen_parameters
+from pyrocausal.fit.loop import Loop
 from pyrocausal.fit.options import FitOptions, History
-from pyrocausal.fit.train import Loop, drive, split
+from pyrocausal.fit.train import drive, split
 from pyrocausal.graph.discover import Structure
 from pyrocausal.guides import Guide
 from pyrocausal.intervene import Intervention

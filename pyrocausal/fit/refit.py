@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from pyrocausal.fit.likelihood import Inputs, SiteScores
+from pyrocausal.fit.loop import Loop
 from pyrocausal.fit.options import FitOptions
-from pyrocausal.fit.train import Loop, drive
+from pyrocausal.fit.train import drive
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Intervention
 from pyrocausal.units import Program
