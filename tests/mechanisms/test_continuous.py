@@ -117,6 +117,23 @@ def test_slopes_far_out_differ_by_a_bounded_factor():
     assert (tails.amax(0) / tails.amin(0) <= 4.001).all() and (tails.amax(0) > tails.amin(0)).all()
 
 
+def test_parents_change_the_shape_within_bounds():
+    """However wild the form's network is: where the parents are new, nothing else would hold it."""
+    mechanism, _, features = an_arbitrary_one(wild=1.0)
+    mechanism.free.fill_(1.0)
+    h = mechanism.input_scale(features)
+    with torch.no_grad():
+        last = mechanism.form[-1]
+        last.weight.mul_(1000.0)
+        last.weight[0].zero_()  # the scale, which has a bound of its own
+        last.bias[0].zero_()
+        wild = mechanism.spline(h).table[..., 1, :]
+        mechanism.free[1] = 0.0
+        shared = mechanism.spline(h).table[..., 1, :]
+    ratio = (wild / shared).log().abs()
+    assert 1.0 < ratio.max() <= 2.0
+
+
 def test_a_root_has_no_features():
     mechanism = built()
     x = torch.randn(500).exp() * 1e6
