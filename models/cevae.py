@@ -171,6 +171,7 @@ def cevae_on_ihdp(run, train, everyone, epochs, samples):
 
 def t_learner(run, train, everyone, epochs, samples):
     """A network for each arm."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
 
     def make():
@@ -179,7 +180,7 @@ def t_learner(run, train, everyone, epochs, samples):
         )
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that 300 passes do not bring its loss to a stop
+        warnings.simplefilter("ignore", ConvergenceWarning)  # that 300 passes do not bring its loss to a stop
         return by_arm(make, train, everyone)
 
 
