@@ -166,7 +166,7 @@ class Problem:
         """The log-probability of all that was scored; -inf where a run contradicts the evidence."""
         score = total(seen, draws * self.units)
         for wrong in contradictions(self, seen).values():
-            score = torch.where(wrong, -torch.inf, score)
+            score = torch.where(wrong.to(score.device), -torch.inf, score)
         return score
 
     def _scored(self) -> frozenset[str]:
@@ -285,16 +285,16 @@ def agreeing(problem: Problem, name: str, value: Tensor, units: Tensor | None = 
     Args:
         units: whose the values are; default: of all units, again and again.
     """
-    if units is None:
-        units = torch.arange(problem.units).repeat(len(value) // problem.units)
     told = problem.evidence[name].double()
-    lacks = problem.missing.get(name, torch.zeros(len(told), dtype=torch.bool))
+    if units is None:
+        units = torch.arange(problem.units, device=told.device).repeat(len(value) // problem.units)
+    lacks = problem.missing.get(name, torch.zeros(len(told), dtype=torch.bool)).to(told.device)
     spread = lacks.reshape(*lacks.shape, *[1] * (told.dim() - lacks.dim())).expand(told.shape)
     numbers = [x.double().abs().nan_to_num(0.0).reshape(len(x), -1) for x in problem.evidence.values()]
     largest = torch.stack([x.amax(1) for x in numbers])
     precision = torch.finfo(value.dtype if value.is_floating_point() else torch.float32).eps
     rounding = (16 * precision * largest.amax(0)).reshape(-1, *[1] * (told.dim() - 1))
-    value, told = value.double().cpu(), told[units]
+    value, told = value.double().to(told.device), told[units]
     whole = (value == value.round()) & (told == told.round())
     near = torch.where(whole, value == told, (value - told).abs() <= rounding[units])
     return (near | spread[units]).reshape(len(value), -1).all(-1)
