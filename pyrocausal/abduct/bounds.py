@@ -51,9 +51,7 @@ def log_evidence(problem: Problem, draws: int) -> Tensor:
     importance-weighted bound, with the guide as proposal or, without one, the prior.
     """
     rest = [v for v in problem.unobserved.values() if v.name in problem.relevant]
-    one_hot = torch.distributions.constraints.one_hot
-    sizes = [v.shape[0] if v.support is one_hot and len(v.shape) == 1 else v.cardinality or 0 for v in rest]
-    if all(v.discrete and size for v, size in zip(rest, sizes)) and math.prod(sizes) <= MOST:
+    if math.prod(_number_of_levels(v) or math.inf for v in rest) <= MOST:
         return log_marginal(problem)
     return torch.logsumexp(weighted(problem, draws)[1], 0) - math.log(draws)
 
@@ -121,14 +119,20 @@ def _refuse_drawn(problem: Problem) -> None:
             )
 
 
+def _number_of_levels(v: Variable) -> int | None:
+    """How many values `levels_of` lists, if it can."""
+    if v.support is torch.distributions.constraints.one_hot and len(v.shape) == 1:
+        return v.shape[0]
+    return None if v.shape else v.cardinality
+
+
 def levels_of(v: Variable) -> Tensor:
     """Every value of a discrete variable with finitely many, `(levels, *event)`."""
-    if v.support is torch.distributions.constraints.one_hot and len(v.shape) == 1:
-        return torch.eye(v.shape[0], dtype=v.dtype)
-    if v.shape or v.cardinality is None:
+    count = _number_of_levels(v)
+    if count is None:
         raise EvidenceError(
             f"'{v.name}' is not observed, and its likelihood is an integral that has no closed form",
             why=f"a {v.kind} variable can't be summed out",
             fix=f"give its values, or a guide that proposes them: SCM(program, latent=['{v.name}'], guide=…)",
         )
-    return torch.arange(v.cardinality).to(v.dtype)
+    return torch.eye(count, dtype=v.dtype) if v.shape else torch.arange(count).to(v.dtype)
