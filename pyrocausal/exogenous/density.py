@@ -60,11 +60,11 @@ def number_support(d: Any) -> Any:
         return None
     if type(d).support is td.TransformedDistribution.support and _hides_bounds(d):
         return None
-    return _of_numbers(d.support)
+    return of_numbers(d.support)
 
 
 def _hides_bounds(d: td.TransformedDistribution) -> bool:
-    before = [number_support(d.base_dist), *(_of_numbers(t.codomain) for t in _steps(d)[:-1])]
+    before = [number_support(d.base_dist), *(of_numbers(t.codomain) for t in _steps(d)[:-1])]
     return not all(support is constraints.real for support in before)
 
 
@@ -95,14 +95,15 @@ def _masked(mask: Tensor | bool, score: Tensor) -> Tensor:
 
 def _within(support: Any, x: Tensor, score: Tensor, dims: int) -> Tensor:
     """The score, -inf where a number of x, which has `dims` of an event, is outside bounds of the support."""
-    support = _of_numbers(support)
+    support = of_numbers(support)
     if support is constraints.real or support.event_dim or support.is_discrete:
         return score
     outside = ~support.check(x)
     return torch.where(outside.any(tuple(range(-dims, 0))) if dims else outside, -torch.inf, score)
 
 
-def _of_numbers(support: Any) -> Any:
+def of_numbers(support: Any) -> Any:
+    """The support of each number of an event."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return support

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyrocausal.exogenous.density import of_numbers
 from pyrocausal.variables import Variable
 
 from .evidence import GuideError
@@ -20,7 +21,7 @@ def check_fit(variable: Variable, draws: Tensor, fn: Any) -> None:
         draws: some, `(n, *event)`.
         fn: the distribution of each number of them.
     """
-    name, support = variable.name, _constraint(fn)
+    name, support = variable.name, of_numbers(fn.support)
     if tuple(draws.shape[1:]) != variable.shape:
         raise GuideError(
             f"the guide draws '{name}' of shape {tuple(draws.shape[1:])}",
@@ -48,7 +49,7 @@ def _reach(due: Any, fn: Any, draws: Tensor) -> tuple[bool, bool]:
     """Whether a guide goes beyond the support that is due, and whether it always falls short of it."""
     if due is None:  # it depends on the parents
         return False, False
-    support = _constraint(fn)
+    support = of_numbers(fn.support)
     if due.is_discrete or support.is_discrete or due.event_dim or support.event_dim:
         return not due.check(draws).all(), False
     (low, high), (least, most) = _bounds(due), _bounds(support)
@@ -68,13 +69,6 @@ def _bounds(support: Any) -> tuple[float, float]:
         -torch.inf if low is None else float(torch.as_tensor(low).min()),
         torch.inf if high is None else float(torch.as_tensor(high).max()),
     )
-
-
-def _constraint(fn: Any) -> Any:
-    support = fn.support
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return support
 
 
 def _in_words(support: constraints.Constraint | None) -> str:
