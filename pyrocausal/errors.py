@@ -32,6 +32,14 @@ class GraphError(PyrocausalError):
     """A causal graph that can't be, or a question to one about nodes that it does not have."""
 
 
+class IdentifyError(PyrocausalError):
+    """A causal query, or a formula, that can't be what it is: a wrong name, level or table."""
+
+
+class QueryError(PyrocausalError):
+    """A question that can't be read, or can't be asked of this model or graph."""
+
+
 class ProgramError(PyrocausalError):
     """The program is not a structural causal model that can be run for one unit."""
 

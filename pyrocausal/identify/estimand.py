@@ -1,0 +1,102 @@
+"""Can it be told from what is known? A formula and how it was found, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pyrocausal.errors import IdentifyError
+from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.identify.expression import OBSERVED, Expression, Regime
+from pyrocausal.identify.outcome import Query
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a derivation.
+
+    Args:
+        formula: the expression now, as text.
+        rule: what allowed it, e.g. "rule 2 of do-calculus" or "ID, line 4: the districts of y factorise".
+        why: the fact of the graph that the rule needs, e.g. "y ⫫ x | z in the graph without edges out of x".
+    """
+
+    formula: str
+    rule: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Why a query is not identified, as small as it gets.
+
+    Args:
+        kind: "hedge" (Shpitser and Pearl 2006), "inconsistent" (one variable would need two values at once
+            in a district, Shpitser and Pearl 2007), or "impossible".
+        nodes: of a hedge, its larger forest: a district that reaches the outcome.
+        root: the smaller forest, inside of it.
+        text: the same, in a sentence.
+    """
+
+    kind: str
+    nodes: frozenset[str]
+    root: frozenset[str]
+    text: str
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """What a query is in terms of what is known, by a graph alone.
+
+    Attributes:
+        query: what was asked.
+        graph: over observed variables (the latent projection), with the edges that all rests on.
+        expression: the formula; None if the query is not identified.
+        method: what found it: "observed", "backdoor", "front-door", "ID", "IDC", "ID*", "IDC*", "gID",
+            "transport".
+        steps: how, line by line.
+        witness: why there is no formula; None if there is one.
+        known: the distributions that the formula may use.
+    """
+
+    query: Query
+    graph: CausalGraph
+    expression: Expression | None
+    method: str
+    steps: tuple[Step, ...] = ()
+    witness: Witness | None = None
+    known: tuple[Regime, ...] = (OBSERVED,)
+
+    @property
+    def identified(self) -> bool:
+        return self.expression is not None
+
+    def latex(self) -> str:
+        """``query = formula``."""
+        return f"{self.query.latex()} = {self._needed().latex()}"
+
+    def evaluate(
+        self, pmf: pd.Series | Mapping[Regime, pd.Series], values: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The value on tables of probabilities: see `Expression.evaluate`."""
+        return self._needed().evaluate(pmf, values)
+
+    def _needed(self) -> Expression:
+        if self.expression is None:
+            raise IdentifyError(
+                f"{self.query} is not identified from {self.graph.to_string()}",
+                why=self.witness.text if self.witness else "",
+                fix="observe more, run an experiment, or ask a model, which adds its functional form",
+            )
+        return self.expression
+
+    def __str__(self) -> str:
+        if self.expression is None:
+            return f"{self.query} is not identified: {self.witness.text if self.witness else ''}"
+        return f"{self.query} = {self.expression}  [{self.method}]"
+
+    def _repr_latex_(self) -> str | None:
+        return f"$${self.latex()}$$" if self.expression is not None else None
