@@ -1,0 +1,5 @@
+"""The language of causal questions: text to a tree, and back."""
+
+from pyrocausal.query.parse import parse
+
+__all__ = ["parse"]
