@@ -162,7 +162,7 @@ def in_worlds(term: Term, text: str) -> Term:
                 fix=f"use subscripts alone, e.g. {variable}",
             )
     set_ = {setting.variable: setting for setting in term.do}
-    for event in term.given:
+    for event in (e for e in term.given if isinstance(e, Comparison)):
         for variable in (n for n in event.walk() if isinstance(n, Variable)):
             if variable.name in set_:
                 fail(
