@@ -42,19 +42,20 @@ def passes(node: str, collider: bool, given: AbstractSet[str], opened: AbstractS
 def reachable(graph: CausalGraph, sources: AbstractSet[str], given: AbstractSet[str]) -> set[str]:
     """All nodes connected to a source by a walk that is open given ``given`` (the Bayes ball)."""
     opened = given | graph.ancestors(*given)
-    frontier = [step for source in sources for step in steps(graph, source)]
+    frontier = [(step.to, step.head_at_end) for source in sources for step in steps(graph, source)]
     seen = set()
     while frontier:
-        last = frontier.pop()
-        state = (last.to, last.head_at_end)
+        state = (node, head) = frontier.pop()
         if state in seen:
             continue
         seen.add(state)
-        frontier += [
-            step
-            for step in steps(graph, last.to)
-            if passes(last.to, last.head_at_end and step.head_at_start, given, opened)
-        ]
+        if passes(node, False, given, opened):
+            frontier += [(child, True) for child in graph._children[node]]
+        if passes(
+            node, head, given, opened
+        ):  # where the walk leaves by an arrowhead: a collider, if it came by one
+            frontier += [(parent, False) for parent in graph._parents[node]]
+            frontier += [(spouse, True) for spouse in graph._spouses[node]]
     return {node for node, _ in seen}
 
 
