@@ -85,7 +85,7 @@ def cate(
     """
     y, t = names(scm, outcome, treatment)
     if isinstance(given, Mapping):
-        checknames(given, scm.variables, where="given")
+        check_names(given, scm.variables, where="given")
         given = ", ".join(setting(quote(name), value) for name, value in given.items())
     contrast = f"{y}_{{{setting(t, treated)}}} - {y}_{{{setting(t, control)}}}"
     return ask(scm, f"E[{contrast} | {given}]", **options)

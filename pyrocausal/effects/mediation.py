@@ -28,7 +28,7 @@ def cde(
         mediators: the value that each is held at.
     """
     y, t = names(scm, outcome, treatment)
-    checknames(mediators, scm.variables, where="mediators")
+    check_names(mediators, scm.variables, where="mediators")
     held = ", ".join(setting(quote(name), value) for name, value in mediators.items())
     one, zero = setting(t, treated), setting(t, control)
     return ask(scm, f"E[{y} | do({one}, {held})] - E[{y} | do({zero}, {held})]", **options)
@@ -84,8 +84,8 @@ def nie(
 
 
 def _natural(scm: Any, mediators: str | Iterable[str], world: str) -> str:
-    names = [mediators] if isinstance(mediators, str) else list(mediators)
-    if not names:
+    named = [mediators] if isinstance(mediators, str) else list(mediators)
+    if not named:
         raise QueryError("no mediators are named", fix='pass their names, e.g. "m" or ["m1", "m2"]')
-    checknames(names, scm.variables, where="mediators")
-    return ", ".join(f"{quote(name)}_{{{world}}}" for name in names)
+    check_names(named, scm.variables, where="mediators")
+    return ", ".join(f"{quote(name)}_{{{world}}}" for name in named)
