@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +27,8 @@ def checked(question: Node, known: Mapping[str, Known], text: str) -> Node:
     for node in question.walk():
         if isinstance(node, (Variable, Setting)):
             _check_name(node, known, text)
-        if isinstance(node, Variable) and not any(node in set(variables(t)) for t in terms(question)):
-            _check_inside(node, question, text)
+    for variable in _outside(question):
+        fail(text, variable.at, f"{variable} is not of any population here", fix=f"write E[{variable}]")
     return question.replaced(lambda node: _term(node, known, text) if isinstance(node, Term) else node)
 
 
@@ -44,11 +44,13 @@ def _check_name(node: Any, known: Mapping[str, Known], text: str) -> None:
         )
 
 
-def _check_inside(node: Variable, question: Node, text: str) -> None:
-    """A variable outside of every term is a number of nobody."""
-    outside = [part for part in question.parts() if not isinstance(part, Term)]
-    if node is question or any(node is part for part in outside):
-        fail(text, node.at, f"{node} is not of any population here", fix=f"write E[{node}]")
+def _outside(node: Node) -> Iterator[Variable | Level]:
+    """Variables and levels outside of every term: numbers of nobody."""
+    if isinstance(node, (Variable, Level)):
+        yield node
+    elif not isinstance(node, Term):
+        for part in node.parts():
+            yield from _outside(part)
 
 
 def _term(term: Term, known: Mapping[str, Known], text: str) -> Term:
@@ -63,7 +65,8 @@ def _term(term: Term, known: Mapping[str, Known], text: str) -> Term:
                     why="a question is about numbers",
                     fix="ask scm.counterfactual(…), and compute with its tensors",
                 )
-    of = tuple(_coded(node, known, text) for node in term.of)
+    bare = term.kind == "P"  # whose variables need be no numbers
+    of = tuple(node if bare and isinstance(node, Variable) else _coded(node, known, text) for node in term.of)
     given = tuple(_coded(node, known, text) for node in term.given)
     if term.kind == "P":
         for event in of:
@@ -85,24 +88,22 @@ def _check_density(event: Node, known: Mapping[str, Known], text: str) -> None:
 
 def _coded(node: Any, known: Mapping[str, Known], text: str) -> Any:
     """The node with constants as the program has them, and no arithmetic on names."""
-    match node:
-        case Comparison():
-            return _comparison(node, known, text)
-        case Variable():
-            return node
-        case Level():
-            fail(text, node.at, f"{node} is a level, and a number is due", fix="compare a variable with it")
-    for part in (n for n in node.walk() if isinstance(n, (Variable, Level))):
-        named = isinstance(part, Variable) and known[part.name].column.levels is not None
-        if named and part in set(variables(node)):
-            _no_number(part, known, text)
-        if isinstance(part, Level) and not _inside_world(part, node):
-            fail(text, part.at, f"{part} is a level, and a number is due", fix="compare a variable with it")
+    if isinstance(node, Comparison):
+        return _comparison(node, known, text)
+    for variable in variables(node):
+        if known[variable.name].column.levels is not None:
+            _no_number(variable, known, text)
+    for level in _outside_of_worlds(node):
+        fail(text, level.at, f"{level} is a level, and a number is due", fix="compare a variable with it")
     return node
 
 
-def _inside_world(level: Level, node: Node) -> bool:
-    return any(part is level for v in variables(node) for setting in v.world for part in setting.walk())
+def _outside_of_worlds(node: Node) -> Iterator[Level]:
+    if isinstance(node, Level):
+        yield node
+    for part in node.parts():
+        if not isinstance(part, Setting):
+            yield from _outside_of_worlds(part)
 
 
 def _no_number(variable: Variable, known: Mapping[str, Known], text: str) -> None:

@@ -13,6 +13,7 @@ from pyrocausal.effects.writing import names, setting
 from pyrocausal.errors import QueryError
 from pyrocausal.query.syntax import quote
 from pyrocausal.samples import Counterfactual
+from pyrocausal.variables import check_names
 
 
 def ate(

@@ -10,6 +10,7 @@ from pyrocausal.ask import ask
 from pyrocausal.effects.writing import names, setting
 from pyrocausal.errors import QueryError
 from pyrocausal.query.syntax import quote
+from pyrocausal.variables import check_names
 
 
 def cde(
