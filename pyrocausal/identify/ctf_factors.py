@@ -36,7 +36,7 @@ class Response:
     @property
     def values(self) -> tuple[Value, ...]:
         """All values that the unit must show at once for this response to be seen."""
-        return (self.value, *self.parents)
+        return (*self.parents, self.value)
 
     def __str__(self) -> str:
         return str(Outcome.of(self.variable, self.value, self.parents))
@@ -157,17 +157,20 @@ def _shown(value: Value) -> str:
     return str(value).removeprefix(f"{value.variable}=")
 
 
-def united(districts: Iterable[District]) -> list[District]:
+def united(graph: CausalGraph, districts: Sequence[District]) -> list[District]:
     """Factors that one experiment shows together become one: fewer sums to read.
 
-    For unions of districts A and B, ``Q[A] Q[B] = Q[A ∪ B]``, if their values agree. Only those are united
-    where a variable of one is a parent in the other.
+    For unions of districts A and B, ``Q[A] Q[B] = Q[A ∪ B]``, if their values agree. If not all agree, a
+    factor is united with one that gives it a parent, as long as nothing is set that it causes.
     """
+    if conflict(chain(*districts)) is None:
+        return [tuple(chain(*districts))] if districts else []
     found: list[District] = []
     for district in districts:
         for i, other in enumerate(found):
-            if _linked(district, other) and conflict((*other, *district)) is None:
-                found[i] = (*other, *district)
+            both = (*other, *district)
+            if _linked(district, other) and conflict(both) is None and _before(graph, both):
+                found[i] = both
                 break
         else:
             found.append(district)
@@ -175,12 +178,20 @@ def united(districts: Iterable[District]) -> list[District]:
 
 
 def _linked(one: District, other: District) -> bool:
+    """Whether a variable of one is a parent in the other."""
     return any(
-        response.value in cause.parents
+        response.value in effect.parents
         for these, those in ((one, other), (other, one))
         for response in these
-        for cause in those
+        for effect in those
     )
+
+
+def _before(graph: CausalGraph, district: District) -> bool:
+    """Whether the parents that are set come before the variables that respond."""
+    members = {response.variable for response in district}
+    outside = {value.variable for response in district for value in response.parents} - members
+    return graph.descendants(*members).isdisjoint(outside)
 
 
 def experimental(districts: Sequence[District], new: set[Value]) -> Expression:
