@@ -25,6 +25,7 @@ from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
 from pyrocausal.intervene import edge, natural, policy
+from pyrocausal.query import identify
 from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm import SCM
 from pyrocausal.twin import twin
@@ -55,6 +56,7 @@ __all__ = [
     "ett",
     "exogenous",
     "guides",
+    "identify",
     "ite",
     "mechanisms",
     "natural",

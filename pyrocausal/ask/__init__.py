@@ -51,7 +51,7 @@ def ask(
         "question": str(parsed),
         "rung": rung(parsed),
         "population": found.whom(),
-        "certificate": certify(scm, parsed, question),
+        "certificate": certify(scm, parsed),
         "diagnostics": {"method": found.methods()},
     }
     if _bare(tree):

@@ -92,7 +92,7 @@ def dose_response(
     rows = [_at_doses(scm, noise, treatment, outcome, chunk) for chunk in _chunks(values, noise)]
     curve = pd.DataFrame(np.concatenate(rows), pd.Index(values, name=treatment), ["mean", "error"])
     question = f"E[{quote(outcome)} | do({quote(treatment)}={values[0]})]"
-    return DoseResponse(curve, treatment, outcome, certify(scm, parse(question), question))
+    return DoseResponse(curve, treatment, outcome, certify(scm, parse(question)))
 
 
 def _chunks(doses: np.ndarray, noise: Noise) -> list[np.ndarray]:

@@ -81,7 +81,8 @@ def identify_counterfactual(
     _check(graph, query)
     if given not in ("observational", "experimental"):
         raise IdentifyError(
-            f"given={given!r}", fix=did_you_mean(given, modes := ["observational", "experimental"]) or f"one of {modes}"
+            f"given={given!r}",
+            fix=did_you_mean(given, modes := ["observational", "experimental"]) or f"one of {modes}",
         )
     steps: list[Step] = []
     expression, witness = _over_experiments(graph, query, steps)
@@ -135,7 +136,9 @@ def _over_experiments(
             return None, witness
     numerator = experimental(united(graph, above), letters.new)
     expression = _divided(numerator, experimental(united(graph, below), new_below))
-    steps.append(Step(str(expression), "consistent factors are interventional distributions", "P(c | do(pa(C)))"))
+    steps.append(
+        Step(str(expression), "consistent factors are interventional distributions", "P(c | do(pa(C)))")
+    )
     return expression, None
 
 
@@ -154,10 +157,7 @@ def _relevant(
     """The ancestral components with outcomes: districts linked to them by causes that are not conditions."""
     home = {response: i for i, district in enumerate(districts) for response in district}
     links = [
-        {home[response], home[cause]}
-        for response in home
-        for cause in response.causes
-        if cause not in seen
+        {home[response], home[cause]} for response in home for cause in response.causes if cause not in seen
     ]
     reached = {home[response] for response in asked}
     while more := [link for link in links if link & reached and not link <= reached]:
@@ -276,6 +276,8 @@ def _check_outcome(graph: CausalGraph, outcome: Outcome) -> None:
         if isinstance(value, Outcome) and value is not outcome:
             _check_outcome(graph, value)
     if outcome.value.variable != outcome.variable:
-        raise IdentifyError(f"'{outcome.value}' is a value of {outcome.value.variable!r}, not of {outcome.variable!r}")
+        raise IdentifyError(
+            f"'{outcome.value}' is a value of {outcome.value.variable!r}, not of {outcome.variable!r}"
+        )
     if len(outcome.actions) < len(outcome.do):
         raise IdentifyError(f"'{outcome}' sets a variable twice", fix="one action for each variable")

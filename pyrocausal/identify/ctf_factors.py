@@ -137,7 +137,9 @@ def inconsistency(district: District) -> Witness | None:
     if one.variable == other.variable:
         shared = f"share {one.variable}'s own noise"
     else:
-        shared = f"share hidden causes (district {{{', '.join(dict.fromkeys(r.variable for r in district))}}})"
+        shared = (
+            f"share hidden causes (district {{{', '.join(dict.fromkeys(r.variable for r in district))}}})"
+        )
     return Witness(
         "inconsistent",
         nodes=frozenset(response.variable for response in district),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pyrocausal.errors import IdentifyError, did_you_mean
 from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.identify.counterfactual import identify_counterfactual
 from pyrocausal.identify.estimand import Estimand
 from pyrocausal.identify.expression import OBSERVED, Constant, Regime, Symbol, Value, apart, renamed
 from pyrocausal.identify.interventional import Question
@@ -19,7 +20,7 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
 
     Seeing and doing (rungs 1 and 2) are decided completely: by ID and IDC where only P(v) is known, by gID
     where experiments are (Shpitser and Pearl 2006; Lee, Correa and Bareinboim 2019; with conditions, Kivva,
-    Etesami and Kiyavash 2023).
+    Etesami and Kiyavash 2023). Imagining (rung 3) goes to `identify_counterfactual`.
 
     Args:
         graph: latent nodes are projected out, and become bidirected edges.
@@ -49,10 +50,7 @@ def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estim
     projected = graph.project()
     _check_names(graph, query, known)
     if query.rung == 3:
-        raise IdentifyError(  # the one place where counterfactuals will be identified
-            f"{query} speaks of more than one world, and identification of counterfactuals is not here yet",
-            fix="ask about one world: P(y | do(x), z)",
-        )
+        return identify_counterfactual(projected, query, [source.regime for source in known])
     values = _values(query)
     asked = [[outcome.variable for outcome in group] for group in (query.outcomes, query.given)]
     actions = [action.variable for action in query.world or ()]

@@ -12,6 +12,7 @@ from torch import nn
 from pyrocausal.errors import InterventionError
 from pyrocausal.fit import History
 from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.graph.given import as_graph
 from pyrocausal.intervene import (
     Earlier,
     Edge,
@@ -24,7 +25,7 @@ from pyrocausal.intervene import (
     parse_actions,
 )
 from pyrocausal.mechanisms.base import Mechanism
-from pyrocausal.model import Model, as_graph
+from pyrocausal.model import Model
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.samples import Samples
 from pyrocausal.variables import Variable

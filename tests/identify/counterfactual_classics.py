@@ -107,7 +107,14 @@ CLASSICS = (
         "Σ_m P(y | do(x=1, m)) P(m | do(x=0))",
         PEARL,
     ),
-    Classic("natural effects, confounder caused by treatment", "x -> z -> m -> y; z -> y; x -> y", NATURAL, None, None, AVIN),
+    Classic(
+        "natural effects, confounder caused by treatment",
+        "x -> z -> m -> y; z -> y; x -> y",
+        NATURAL,
+        None,
+        None,
+        AVIN,
+    ),
     Classic(
         "a direct effect on the treated",
         FAIRNESS,
