@@ -103,8 +103,8 @@ class Operation(Node):
     operands: tuple[Node, ...]
 
     def __str__(self) -> str:
-        strength = _STRENGTH[self.sign, len(self.operands)]
-        shown = [_inside(operand, strength + (i > 0)) for i, operand in enumerate(self.operands)]
+        sides = _SIDES[self.sign, len(self.operands)]
+        shown = [_inside(operand, strength) for operand, strength in zip(self.operands, sides)]
         gap = "" if self.sign in "^" else " "
         return f"{gap}{self.sign}{gap}".join(shown) if len(shown) == 2 else f"{self.sign}{shown[0]}"
 
@@ -159,12 +159,25 @@ class Term(Node):
         return f"{self.kind}({inside})" if self.kind in ("P", "Q") else f"{self.kind}[{inside}]"
 
 
+# How strongly an operation binds, and how strongly what stands at its sides must, not to need brackets.
 _STRENGTH = {("+", 2): 1, ("-", 2): 1, ("*", 2): 2, ("/", 2): 2, ("-", 1): 3, ("^", 2): 4}
+_SIDES = {
+    ("+", 2): (1, 2),
+    ("-", 2): (1, 2),
+    ("*", 2): (2, 3),
+    ("/", 2): (2, 3),
+    ("-", 1): (3,),
+    ("^", 2): (5, 3),
+}
 
 
 def _inside(operand: Node, strength: int) -> str:
-    weaker = isinstance(operand, Operation) and _STRENGTH[operand.sign, len(operand.operands)] < strength
-    return f"({operand})" if weaker else str(operand)
+    own = 9
+    if isinstance(operand, Operation):
+        own = _STRENGTH[operand.sign, len(operand.operands)]
+    elif isinstance(operand, Number) and str(operand).startswith("-"):
+        own = _STRENGTH["-", 1]
+    return f"({operand})" if own < strength else str(operand)
 
 
 def listed(nodes: tuple[Node, ...]) -> str:
