@@ -200,6 +200,14 @@ class CausalGraph:
         """The nodes, each after its parents; ties stand as they were given. The same as ``nodes``."""
         return self.nodes
 
+    def select(self, names: str | Iterable[str], argument: str = "names") -> frozenset[str]:
+        """The names as a set in the order of ``nodes``; a name that is no node is an error.
+
+        >>> list(CausalGraph.from_string("age -> quit -> gain").select(["gain", "age"]))
+        ['age', 'gain']
+        """
+        return self._known([names] if isinstance(names, str) else check.names_of(names, argument))
+
     def parents(self, *names: str) -> frozenset[str]:
         """The direct causes of any of ``names``.
 
