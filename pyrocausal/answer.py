@@ -35,6 +35,9 @@ class Certificate:
     def identified(self) -> bool:
         return self.verdict == "identified"
 
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.text}"
+
     def latex(self) -> str:
         """The estimands, one a line."""
         return r"\\ ".join(e.latex() for e in self.estimands if e.identified)
@@ -103,7 +106,7 @@ class Answer:
         if self.error is not None:
             exact = "0, nothing was sampled" if self.error == 0 else f"{self.error:.2g}"
             lines.append(("Monte Carlo error", exact))
-        lines.append(("certificate", f"{self.certificate.verdict}: {self.certificate.text}"))
+        lines.append(("certificate", str(self.certificate)))
         lines += [("estimand", str(e)) for e in self.certificate.estimands if e.identified]
         return lines + [("mind", warning) for warning in self.warnings]
 

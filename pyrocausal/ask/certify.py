@@ -25,7 +25,7 @@ def _rung(term: Any) -> int:
 
 
 def certify(scm: Any, question: Node) -> Certificate:
-    """Identify every distribution that the question needs, from the SCM's graph and its observed variables."""
+    """Identify every distribution that the question needs, from the graph over what is observed."""
     if scm._intervention.names:
         return Certificate(
             "not asked", "this is a submodel, under do(…); put its actions into the question instead"
@@ -49,5 +49,5 @@ def certify(scm: Any, question: Node) -> Certificate:
 
 
 def _how(found: tuple[Estimand, ...]) -> str:
-    methods = dict.fromkeys(e.method for e in found if e.query.rung > 1)
+    methods = dict.fromkeys(e.how for e in found if e.query.rung > 1)
     return f"from the graph, by {' and '.join(methods)}" if methods else "it is what is observed"

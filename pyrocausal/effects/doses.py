@@ -45,8 +45,7 @@ class DoseResponse:
 
     def __repr__(self) -> str:
         head = f"E[{quote(self.outcome)} | do({quote(self.treatment)})]"
-        said = f"{self.certificate.verdict}: {self.certificate.text}"
-        return f"{head}\n{self.curve.to_string(max_rows=12)}\n{said}"
+        return f"{head}\n{self.curve.to_string(max_rows=12)}\n{self.certificate}"
 
     def _repr_html_(self) -> str:
         head = f"<b>E[{self.outcome} | do({self.treatment})]</b>"

@@ -60,6 +60,7 @@ class Estimand:
         steps: how, line by line.
         witness: why there is no formula; None if there is one.
         known: the distributions that the formula may use.
+        through: the adjustment set of "backdoor", the mediators of "front-door".
     """
 
     query: Query
@@ -69,6 +70,15 @@ class Estimand:
     steps: tuple[Step, ...] = ()
     witness: Witness | None = None
     known: tuple[Regime, ...] = (OBSERVED,)
+    through: tuple[str, ...] = ()
+
+    @property
+    def how(self) -> str:
+        """The method, with the set that it goes through: "backdoor {age, sex}"."""
+        if self.method == "backdoor" and not self.through:
+            return "no confounding"
+        named = self.method in ("backdoor", "front-door")
+        return f"{self.method} {{{', '.join(self.through)}}}" if named else self.method
 
     @property
     def identified(self) -> bool:
@@ -96,7 +106,7 @@ class Estimand:
     def __str__(self) -> str:
         if self.expression is None:
             return f"{self.query} is not identified: {self.witness.text if self.witness else ''}"
-        return f"{self.query} = {self.expression}  [{self.method}]"
+        return f"{self.query} = {self.expression}  [{self.how}]"
 
     def _repr_latex_(self) -> str | None:
         return f"$${self.latex()}$$" if self.expression is not None else None

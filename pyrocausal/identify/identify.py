@@ -10,9 +10,12 @@ from pyrocausal.identify.counterfactual import identify_counterfactual
 from pyrocausal.identify.estimand import Estimand
 from pyrocausal.identify.expression import OBSERVED, Constant, Regime, Symbol, Value, apart, renamed
 from pyrocausal.identify.interventional import Question
+from pyrocausal.identify.named import named
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.surrogates import Source, Unidentified, sources
 from pyrocausal.identify.trail import steps
+
+JUST_OBSERVED = sources()
 
 
 def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERVED,)) -> Estimand:
@@ -54,6 +57,12 @@ def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estim
     values = _values(query)
     asked = [[outcome.variable for outcome in group] for group in (query.outcomes, query.given)]
     actions = [action.variable for action in query.world or ()]
+    by_name = named(projected, actions, asked[0]) if known == JUST_OBSERVED and not asked[1] else None
+    if by_name is not None:
+        expression = apart(renamed(by_name.expression, values))
+        return Estimand(
+            query, projected, expression, by_name.method, (by_name.step,), through=tuple(by_name.through)
+        )
     question = Question(projected, asked[0], actions, asked[1], known)
     regimes = tuple(source.regime for source in known)
     try:
