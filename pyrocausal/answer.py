@@ -38,6 +38,16 @@ class Certificate:
     def __str__(self) -> str:
         return f"{self.verdict}: {self.text}"
 
+    def formulas(self, width: int = 120) -> list[str]:
+        """The estimands as text, cut at a width; those that differ in constants alone once."""
+        kinds = {
+            (e.query.rung, tuple(o.variable for o in e.query.outcomes), str(e.through)): e
+            for e in reversed(self.estimands)
+            if e.identified and e.method != "observed"
+        }
+        shown = [f"{e.query} = {e.expression}" for e in reversed(kinds.values())]
+        return [text if len(text) <= width else f"{text[: width - 2]} …" for text in shown]
+
     def latex(self) -> str:
         """The estimands, one a line."""
         return r"\\ ".join(e.latex() for e in self.estimands if e.identified)
@@ -107,7 +117,7 @@ class Answer:
             exact = "0, nothing was sampled" if self.error == 0 else f"{self.error:.2g}"
             lines.append(("Monte Carlo error", exact))
         lines.append(("certificate", str(self.certificate)))
-        lines += [("estimand", str(e)) for e in self.certificate.estimands if e.identified]
+        lines += [("estimand", formula) for formula in self.certificate.formulas()]
         return lines + [("mind", warning) for warning in self.warnings]
 
     def _headline(self) -> str:

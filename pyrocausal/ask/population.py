@@ -125,8 +125,13 @@ def _run(
     seed: int | None,
     told: frozenset[Variable],
 ) -> Population:
-    """The worlds of one unit's draws, or of many units without: both count as units here."""
-    found, _ = scm._predict_worlds(noise, interventions, seed)
+    """The worlds of one unit's draws, or of many units without: both count as units here.
+
+    The factual world comes first, because the others only differ from it below their actions.
+    """
+    found, _ = scm._predict_worlds(noise, {FACTUAL: scm._intervention}, seed)
+    others = {world: i for world, i in interventions.items() if world != FACTUAL}
+    found |= scm._predict_worlds(noise, others, seed, factual=found[FACTUAL])[0]
     worlds = {world: _shaped(samples, lambda x: x.reshape(1, 1, -1)) for world, samples in found.items()}
     method = noise.diagnostics.get("method", "sampled")
     ess = noise.diagnostics.get("ess")
@@ -135,7 +140,7 @@ def _run(
         worlds,
         None if noise.weights is None else noise.weights.reshape(1, 1, -1),
         exact=method == EXACT and noise.weights is not None,
-        spread=1.0 if ess is None else max(1.0, count / float(ess.min())),
+        spread=1.0 if ess is None else max(1.0, count / ess.min().item()),
         method=method,
         told=told,
     )
