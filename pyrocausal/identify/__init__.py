@@ -22,6 +22,7 @@ from pyrocausal.identify.frontdoor import (
 from pyrocausal.identify.identify import identify
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.surrogates import experiments
+from pyrocausal.identify.transport import transport
 
 __all__ = [
     "Constant",
@@ -48,5 +49,6 @@ __all__ = [
     "is_adjustment_set",
     "is_backdoor_set",
     "is_front_door_set",
+    "transport",
     "why_no_adjustment",
 ]

@@ -45,6 +45,13 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
     >>> identify(bow, y_do_x).witness.nodes
     {'x', 'y'}
     """
+    for regime in known:
+        if regime.population:
+            raise IdentifyError(
+                f"a distribution of another population, {regime.population!r}, is among the known ones",
+                why="it has to be said which mechanisms differ there",
+                fix="pyrocausal.identify.transport(graph, query, differs={...}, known=...)",
+            )
     return answered(graph, query, sources(known))
 
 
@@ -99,7 +106,6 @@ def _check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> N
         check_observed(graph, _named(outcome), f"the query {query}")
     for source in known:
         check_observed(graph, source.regime.do, "an experiment that is known")
-        check_observed(graph, source.differs, f"what differs in population '{source.regime.population}'")
 
 
 def _named(outcome: Value | Outcome) -> list[str]:
@@ -114,16 +120,31 @@ def check_observed(graph: CausalGraph, names: Collection[str], where: str) -> No
     Raises:
         IdentifyError: a name is not a node, or latent.
     """
+    check_nodes(graph, names, where)
+    for name in sorted(graph.latent.intersection(names)):
+        raise IdentifyError(
+            f"{name!r}, which is named in {where}, is latent",
+            why="formulas are over observed variables",
+            fix="name observed variables only, or observe it",
+        )
+
+
+def check_nodes(graph: CausalGraph, names: Collection[str], where: str) -> None:
+    """Names of nodes, or an error that says where they stand.
+
+    Raises:
+        IdentifyError: a name is not a node; or there is a string for a collection of names.
+    """
+    if isinstance(names, str):
+        raise IdentifyError(
+            f"{where} is the string {names!r}, where names were expected",
+            why="a string is read letter by letter",
+            fix=f"write [{names!r}]",
+        )
     for name in sorted(names):
         if name not in graph:
             raise IdentifyError(
                 f"the graph has no node {name!r}, which is named in {where}",
                 why=f"its nodes are {', '.join(graph.nodes)}",
                 fix=did_you_mean(name, graph.nodes) or "use one of these",
-            )
-        if name in graph.latent:
-            raise IdentifyError(
-                f"{name!r}, which is named in {where}, is latent",
-                why="formulas are over observed variables",
-                fix="ask about observed variables, or observe it",
             )
