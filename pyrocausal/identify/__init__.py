@@ -3,6 +3,26 @@
 It knows nothing of torch and Pyro.
 """
 
+from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import Constant, Expression, P, Product, Ratio, Regime, Sum, Symbol
+from pyrocausal.identify.identify import identify
+from pyrocausal.identify.outcome import Outcome, Query
+from pyrocausal.identify.surrogates import experiments
 
-__all__ = ["Constant", "Expression", "P", "Product", "Ratio", "Regime", "Sum", "Symbol"]
+__all__ = [
+    "Constant",
+    "Estimand",
+    "Expression",
+    "Outcome",
+    "P",
+    "Product",
+    "Query",
+    "Ratio",
+    "Regime",
+    "Step",
+    "Sum",
+    "Symbol",
+    "Witness",
+    "experiments",
+    "identify",
+]

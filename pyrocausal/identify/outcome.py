@@ -90,7 +90,7 @@ class Query:
     def _written(self, show, bar: str) -> str:
         if self.rung == 2:  # one world: y | do(x), z
             acted = ", ".join(show(action) for action in self.world or ())
-            do = f"do({acted})" if bar == " | " else rf"\\operatorname{{do}}({acted})"
+            do = f"do({acted})" if bar == " | " else rf"\operatorname{{do}}({acted})"
             plain = [[Outcome(o.variable, o.value) for o in group] for group in (self.outcomes, self.given)]
             conditions = [do, *map(show, plain[1])]
         else:
