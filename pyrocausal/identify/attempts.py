@@ -12,7 +12,7 @@ from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identify.discrete import DiscreteSCM, Hidden, confounded, shifted
 
 SIZES = (4, 8, 16, 32, 64, 128, 256)  # levels of the pivot
-LEVELS = ((2, 2), (2, 4), (2, 8), (3, 4))  # of the variables, and of the other hidden causes
+LEVELS = ((2, 2), (2, 4), (2, 8), (3, 4), (3, 8), (3, 16))  # of variables, and of the other hidden causes
 OWN, SLIP = (
     0.2,
     0.05,
@@ -22,7 +22,7 @@ OWN, SLIP = (
 def attempts(graph: CausalGraph) -> Iterator[Attempt]:
     """From small models, which can be read, to large ones."""
     pivots = confounded(graph)
-    for (levels, others), size, slips, pivot in itertools.product(LEVELS, SIZES, (False, True), pivots):
+    for size, (levels, others), slips, pivot in itertools.product(SIZES, LEVELS, (False, True), pivots):
         yield Attempt(pivot, size, others, levels, slips)
 
 

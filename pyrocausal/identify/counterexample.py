@@ -20,11 +20,14 @@ from typing import Literal
 
 import numpy as np
 
-from pyrocausal.errors import IdentifyError, did_you_mean
+from pyrocausal.errors import IdentifyError
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identify.attempts import attempts
+from pyrocausal.identify.counterfactual import identify_counterfactual
 from pyrocausal.identify.discrete import DiscreteSCM, Hidden
+from pyrocausal.identify.estimand import Estimand
 from pyrocausal.identify.expression import OBSERVED, Regime, Symbol
+from pyrocausal.identify.identify import identify
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.tables import Table
 from pyrocausal.identify.weights import Ratio, nullspace
@@ -48,7 +51,7 @@ def counterexample(
     They are models over the graph; edges that the point can be made without are left out of them.
 
     Args:
-        graph: without latent nodes.
+        graph: latent nodes are projected out.
         query: with symbols or with constants, which are levels among 0, 1 (and 2).
         known: the regimes whose distributions are known.
         given: "experimental" if those of all experiments are.
@@ -70,14 +73,14 @@ def counterexample(
     >>> bool(np.allclose(low.joint(), high.joint()))
     True
     """
-    _check(graph, known, given)
-    needed = _needed(graph, query)
+    needed = _needed(graph, query, known, given)
+    factors = _factors(needed, known, given)
     rng = np.random.default_rng(seed)
     best: Pair | None = None
     most = SMALLEST
     for attempt in attempts(needed):
         model = attempt.model(needed, rng)
-        pair = _apart(model, query, _factors(needed, known, given))
+        pair = _apart(model, query, factors)
         if pair is not None and (difference := _difference(pair, query)) > most:
             best, most = pair, difference
         if most > ENOUGH:
@@ -94,48 +97,52 @@ def counterexample(
 # ---- the graph and what is known --------------------------------------------------------------
 
 
-def _check(graph: CausalGraph, known: Iterable[Regime], given: str) -> None:
-    if given not in ("observational", "experimental"):
+def _needed(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Given) -> CausalGraph:
+    """The graph without edges that the query need not have to be unidentified."""
+    if others := [regime.population for regime in known if regime.population]:
         raise IdentifyError(
-            f"given={given!r} is neither", fix='write given="observational" or given="experimental"'
+            f"a distribution is of another population, '{others[0]}'",
+            why="the two models are of one population",
+            fix="ask about one population",
         )
-    for regime in known:
-        if regime.population:
-            raise IdentifyError(
-                f"the regime is of another population, {regime.population!r}",
-                why="both models are of one population",
-                fix="ask about one population",
-            )
-        for name in regime.do:
-            if name not in graph:
-                raise IdentifyError(f"{name!r} is not in the graph", fix=did_you_mean(name, graph.nodes))
+    estimand = _estimand(graph, query, known, given)
+    if estimand.identified:
+        raise IdentifyError(
+            f"{query} is identified: no two models can agree on all that is known and differ on it",
+            why=str(estimand),
+            fix="evaluate the estimand",
+        )
+    nodes, kept = estimand.graph.nodes, (estimand.graph.edges, estimand.graph.bidirected)
+    for kind, edge in [(kind, edge) for kind, edges in enumerate(kept) for edge in edges]:
+        fewer = (kept[0] - {edge}, kept[1]) if kind == 0 else (kept[0], kept[1] - {edge})
+        try:
+            if not _estimand(CausalGraph(nodes, *fewer), query, known, given).identified:
+                kept = fewer
+        except IdentifyError:  # without the edge, two worlds are one, and the condition can't be
+            continue
+    return CausalGraph(nodes, *kept)
 
 
-def _needed(graph: CausalGraph, query: Query) -> CausalGraph:
-    """The graph without the edges of what is no ancestor of the query: these variables are coins."""
-    names = list(_named((*query.outcomes, *query.given)))
-    for name in names:
-        if name not in graph:
-            raise IdentifyError(f"{name!r} is not in the graph", fix=did_you_mean(name, graph.nodes))
-    part = graph.subgraph(graph.ancestors(*names) | set(names))
-    return CausalGraph(graph.nodes, part.edges, part.bidirected)
-
-
-def _named(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    for outcome in outcomes:
-        yield outcome.variable
-        for action in outcome.do:
-            yield from _named([action]) if isinstance(action, Outcome) else [action.variable]
+def _estimand(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Given) -> Estimand:
+    if query.rung == 3 or given != "observational":
+        return identify_counterfactual(graph, query, known, given)
+    return identify(graph, query, known)
 
 
 def _factors(graph: CausalGraph, known: Sequence[Regime], given: Given) -> list[tuple[str, ...]]:
     """The sets S whose Q[S] is known."""
     if given == "experimental":
-        sizes = range(1, len(graph.nodes) + 1)
-        every = itertools.chain.from_iterable(itertools.combinations(graph.nodes, size) for size in sizes)
-        return [names for names in every if len(graph.subgraph(names).districts) == 1]
+        parts = (part for names in graph.districts for part in _subsets(names))
+        return [part for part in parts if len(graph.subgraph(part).districts) == 1]
     without = (graph.subgraph(set(graph.nodes) - regime.do) for regime in known)
     return list(dict.fromkeys(tuple(district) for rest in without for district in rest.districts))
+
+
+def _subsets(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """All but the empty one."""
+    names = tuple(names)
+    sizes = range(1, len(names) + 1)
+    return itertools.chain.from_iterable(itertools.combinations(names, size) for size in sizes)
 
 
 def _factor(model: DiscreteSCM, names: Iterable[str], by: Hidden | None = None) -> Table:

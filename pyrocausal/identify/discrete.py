@@ -7,7 +7,7 @@ variable any function of its parents at random: the response-function form of A.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +78,8 @@ class DiscreteSCM:
     functions: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
-        _check_graph(self.graph)
-        _check_hidden(self.hidden, self.graph)
+        _check_levels(self.graph, self.levels)
+        _check_hidden(self.graph, self.hidden)
         for variable in self.graph.nodes:
             self._check_function(variable)
 
@@ -100,19 +100,21 @@ class DiscreteSCM:
         >>> bool((scm.joint() > 0).all()), round(float(scm.joint().sum()), 12)
         (True, 1.0)
         """
-        _check_graph(graph)
+        if types < 1 or (isinstance(levels, int) and levels < 2):
+            raise IdentifyError(
+                f"levels={levels}, types={types}", fix="levels from 2, and types from 1, make a model"
+            )
+        named = dict.fromkeys(graph.nodes, range(levels)) if isinstance(levels, int) else levels
+        values = {v: tuple(of) for v, of in named.items()}
+        _check_levels(graph, values)
         rng = np.random.default_rng(seed)
-        values = {
-            v: tuple(range(levels)) if isinstance(levels, int) else tuple(levels[v]) for v in graph.nodes
-        }
         shared = [Hidden(c, rng.dirichlet(np.full(types, 2.0))) for c in confounded(graph) if len(c) > 1]
-        functions, own = {}, []
+        own = [Hidden((v,), rng.dirichlet(np.full(len(values[v]), 3.0)), "e") for v in graph.nodes]
+        functions = {}
         for v in graph.nodes:
             acting = [len(h.weights) for h in shared if v in h.children]
-            shape = [len(values[p]) for p in graph.parents(v)] + acting
-            table = rng.integers(len(values[v]), size=shape)
-            functions[v] = shifted(table, len(values[v]))
-            own.append(Hidden((v,), rng.dirichlet(np.full(len(values[v]), 3.0)), "e"))
+            shape = [*(len(values[p]) for p in graph.parents(v)), *acting]
+            functions[v] = shifted(rng.integers(len(values[v]), size=shape), len(values[v]))
         return cls(graph, values, (*shared, *own), functions)
 
     # ---- the three rungs ----------------------------------------------------------------------
@@ -127,25 +129,20 @@ class DiscreteSCM:
         >>> scm = DiscreteSCM.random(CausalGraph.from_string("x -> y; x <-> y"), seed=1)
         >>> round(scm.do(x=1), 3)
         y
-        0    0.387
-        1    0.613
+        0    0.493
+        1    0.507
         dtype: float64
         """
         acted = {**(actions or {}), **named}
-        self._known(acted)
-        world = [Constant(variable, value) for variable, value in acted.items()]
-        rest = [Outcome.of(v, do=world) for v in self.graph.nodes if v not in acted]
-        return self.table(rest).to_pandas()
+        return self.table(self._under(Constant(v, level) for v, level in acted.items())).to_pandas()
 
     def experiment(self, variables: Iterable[str]) -> pd.Series:
         """P(rest | do(variables)) for all values of these; adds up to 1 for each.
 
         It is what `Expression.evaluate` takes for the regime ``Regime(do={...})``.
         """
-        acted = self._known([variables] if isinstance(variables, str) else variables)
-        world = [Symbol(variable) for variable in acted]
-        rest = [Outcome.of(v, do=world) for v in self.graph.nodes if v not in acted]
-        return self.table(rest, world).to_pandas()
+        world = [Symbol(v) for v in ([variables] if isinstance(variables, str) else variables)]
+        return self.table(self._under(world), world).to_pandas()
 
     def probability(self, query: Query) -> float | pd.Series:
         """The probability of a query, whatever its worlds: a Series over its symbols, a number without any.
@@ -157,7 +154,7 @@ class DiscreteSCM:
         >>> x0, x1, y0, y1 = (Constant(v, level) for v in "xy" for level in (0, 1))
         >>> necessary = Query((Outcome.of("y", y0, do=[x0]),), (Outcome("x", x1), Outcome("y", y1)))
         >>> round(scm.probability(necessary), 3)
-        0.301
+        0.472
         """
         both = self.table([*query.outcomes, *query.given])
         return both.divided(self.table(query.given), str(query)).to_pandas()
@@ -210,12 +207,22 @@ class DiscreteSCM:
                 )
         return names
 
+    def _under(self, actions: Iterable[Symbol | Constant]) -> list[Outcome]:
+        """All variables that are not set, in the world of the actions."""
+        world = tuple(actions)
+        acted = self._known(action.variable for action in world)
+        if len(acted) == len(self.graph.nodes):
+            raise IdentifyError("every variable is set: nothing is left to have a distribution")
+        return [Outcome.of(v, do=world) for v in self.graph.nodes if v not in acted]
+
     def _check_function(self, variable: str) -> None:
         parents, hidden = self.graph.parents(variable), self.acting_on(variable)
         shape = (*(len(self.levels[p]) for p in parents), *(len(h.weights) for h in hidden))
+        if variable not in self.functions:
+            raise IdentifyError(f"'{variable}' has no function", fix=f"give one of shape {shape}")
         function = np.asarray(self.functions[variable])
-        inside = function.dtype.kind == "i" and function.size and function.min() >= 0
-        if function.shape != shape or not inside or function.max() >= len(self.levels[variable]):
+        positions = np.arange(len(self.levels[variable]))
+        if function.shape != shape or function.dtype.kind != "i" or not np.isin(function, positions).all():
             raise IdentifyError(
                 f"the function of '{variable}' is no table of its levels",
                 why=f"its shape is {function.shape}; that of parents and hidden causes is {shape}",
@@ -231,7 +238,7 @@ def confounded(graph: CausalGraph) -> tuple[tuple[str, ...], ...]:
     >>> confounded(CausalGraph.from_string("x <-> y <-> z; x <-> z; z <-> w; v"))
     (('x', 'y', 'z'), ('z', 'w'), ('v',))
     """
-    import networkx as nx  # a second to import, for those who look for counterexamples only
+    import networkx as nx  # takes its time to import
 
     joined = nx.Graph(list(graph.bidirected))
     joined.add_nodes_from(graph.nodes)
@@ -254,20 +261,24 @@ def _index(levels: Mapping[str, Sequence[Any]], otherwise: str = "") -> pd.Index
     return pd.MultiIndex.from_product(levels.values(), names=list(levels))
 
 
-def _check_graph(graph: CausalGraph) -> None:
+def _check_levels(graph: CausalGraph, levels: Mapping[str, Sequence[Any]]) -> None:
     if graph.latent:
         raise GraphError(
             f"the graph has latent nodes: {', '.join(graph.latent)}",
             "here a hidden cause is a bidirected edge",
             "use graph.project()",
         )
+    for variable in graph.nodes:
+        if not levels.get(variable):
+            raise IdentifyError(f"'{variable}' has no levels", fix="give it the tuple of its values")
+        if len(set(levels[variable])) < len(levels[variable]):
+            raise IdentifyError(f"'{variable}' has a level twice", why=f"they are {levels[variable]}")
 
 
-def _check_hidden(hidden: Sequence[Hidden], graph: CausalGraph) -> None:
-    names: set[Hashable] = set()
+def _check_hidden(graph: CausalGraph, hidden: Sequence[Hidden]) -> None:
     for cause in hidden:
-        joined = [set(graph.spouses(child)) | {child} for child in cause.children]
-        if not cause.children or any(not joint.issuperset(cause.children) for joint in joined):
+        joined = [{child, *graph.spouses(child)} for child in cause.children]
+        if not cause.children or any(not around.issuperset(cause.children) for around in joined):
             raise GraphError(
                 f"the hidden cause {cause.name} acts on variables that the graph does not join",
                 f"the graph is {graph.to_string()}",
@@ -280,6 +291,6 @@ def _check_hidden(hidden: Sequence[Hidden], graph: CausalGraph) -> None:
                 why=f"they are {weights}",
                 fix="give non-negative numbers that add up to 1",
             )
-        if cause.name in names:
-            raise IdentifyError(f"two hidden causes are called {cause.name}", fix="give one another kind")
-        names.add(cause.name)
+    names = [cause.name for cause in hidden]
+    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise IdentifyError(f"two hidden causes are called {repeated[0]}", fix="give one another kind")

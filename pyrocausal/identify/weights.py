@@ -23,8 +23,10 @@ class Ratio:
     def most_free(self, free: np.ndarray, weights: np.ndarray) -> Ratio | None:
         """The cell that can move most."""
         lengths = np.linalg.norm(self.slope(weights) @ free, axis=1)
+        if lengths.max(initial=0.0) < 1e-7:
+            return None
         most = lengths.argmax()
-        return Ratio(self.above[[most]], self.below[[most]]) if lengths[most] > 1e-7 else None
+        return Ratio(self.above[[most]], self.below[[most]])
 
     def raised(self, weights: np.ndarray, free: np.ndarray, sign: int) -> np.ndarray:
         """The weights, moved along `free` to where the value is largest (for sign -1, smallest), nearly.

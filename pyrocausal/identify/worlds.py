@@ -42,6 +42,12 @@ class Worlds:
     def table(self, outcomes: Sequence[Outcome], kept: Sequence[Symbol] = ()) -> Table:
         """P(outcomes), over the symbols kept and those that occur, and the hidden cause `by`."""
         for number, outcome in enumerate(outcomes):
+            if outcome.value.variable != outcome.variable:
+                raise IdentifyError(
+                    f"'{outcome.variable}' can't be {outcome.value}",
+                    why=f"that is a value of '{outcome.value.variable}'",
+                    fix="give it a value of its own",
+                )
             axis, value = self._axis(outcome.variable, outcome.actions), self._value(outcome.value)
             equal = np.eye(len(self.scm.levels[outcome.variable]))
             self.factors["equal", number] = ((axis, value), equal)
@@ -58,11 +64,7 @@ class Worlds:
 
     def _axis(self, variable: str, actions: Mapping[str, Action]) -> Hashable:
         """The axis of a variable in the world of some actions; its tables are added where they lack."""
-        if variable not in self.scm.graph:
-            raise IdentifyError(
-                f"{variable!r} is not a variable of the model",
-                fix=did_you_mean(variable, self.scm.graph.nodes),
-            )
+        self._check(variable)
         if variable in actions:
             action = actions[variable]
             return (
@@ -97,11 +99,7 @@ class Worlds:
 
     def _value(self, value: Value) -> Value:
         """The axis of a symbol, which is free, or of a constant, which is at one level."""
-        if value.variable not in self.scm.graph:
-            known = self.scm.graph.nodes
-            raise IdentifyError(
-                f"{value.variable!r} is not a variable of the model", fix=did_you_mean(value.variable, known)
-            )
+        self._check(value.variable)
         levels = self.scm.levels[value.variable]
         if isinstance(value, Constant) and value.value not in levels:
             raise IdentifyError(
@@ -116,6 +114,13 @@ class Worlds:
         )
         self.factors.setdefault(value, ((value,), at))
         return value
+
+    def _check(self, variable: str) -> None:
+        if variable not in self.scm.graph:
+            raise IdentifyError(
+                f"{variable!r} is not a variable of the model",
+                fix=did_you_mean(variable, self.scm.graph.nodes),
+            )
 
 
 def _symbols(values: Iterable[Action]) -> Iterable[Symbol]:
