@@ -13,19 +13,11 @@ from itertools import chain
 
 from pyrocausal.errors import IdentifyError, did_you_mean
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identify.ctf_factors import (
-    District,
-    Response,
-    by_district,
-    experimental,
-    inconsistency,
-    responses,
-    united,
-)
+from pyrocausal.identify.ctf_factors import District, Response, by_district, inconsistency, responses
+from pyrocausal.identify.ctf_formula import divided, experimental
 from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import (
     OBSERVED,
-    ONE,
     ZERO,
     Expression,
     P,
@@ -35,6 +27,7 @@ from pyrocausal.identify.expression import (
     Sum,
     Symbol,
     Value,
+    apart,
     product,
     renamed,
     summed,
@@ -52,16 +45,19 @@ def identify_counterfactual(
 ) -> Estimand:
     """A query about several worlds as a formula over what is known, or why there is none.
 
-    Different symbols of one variable stand for different values. ``P(y_{x} | x')`` asks for the effect on those
-    who had another treatment; write ``P(y_{x} | x)`` for the same one. A formula that is found holds for equal
-    values too. A "no" holds for variables of any number of levels: with two levels only, more may be known
-    (``P(y_{x=1}, x=0) = P(y_{x=1}) - P(y, x=1)``).
+    Different symbols of one variable stand for different values. ``P(y_{x} | x')`` asks for the effect on
+    those who had another treatment; write ``P(y_{x} | x)`` for the same one. A formula that is found holds
+    for equal values too.
+
+    A "no" says that no formula holds whatever the number of levels. If a variable is known to have two, more
+    may be: ``P(y_{x=1}, x=0) = P(y_{x=1}) - P(y, x=1)``.
 
     Args:
         graph: latent nodes are projected out.
         query: outcomes in worlds, given others. The value of a nested outcome is of no account.
-        known: the distributions that the formula may use.
-        given: "observational" is what `known` says; "experimental": all distributions ``P(v | do(z))``.
+        known: the distributions that the formula may use. Default: P(v).
+        given: "observational" is what `known` says; "experimental": all distributions ``P(v | do(z))``, and
+            `known` is of no account.
 
     Raises:
         IdentifyError: names or values that can't be; a condition that can't happen; two different symbols for
@@ -81,7 +77,8 @@ def identify_counterfactual(
     _check(graph, query)
     if given not in ("observational", "experimental"):
         raise IdentifyError(
-            f"given={given!r}", fix=did_you_mean(given, modes := ["observational", "experimental"]) or f"one of {modes}"
+            f"given={given!r}",
+            fix=did_you_mean(given, modes := ["observational", "experimental"]) or f"one of {modes}",
         )
     steps: list[Step] = []
     expression, witness = _over_experiments(graph, query, steps)
@@ -90,6 +87,8 @@ def identify_counterfactual(
             expression = _from_known(expression, lambda p: _interventional(graph, p, known, steps))
         except Unidentified as hedge:
             expression, witness = None, hedge.witness
+    if expression is not None:
+        expression = apart(expression)
     if given == "experimental":
         known = tuple(dict.fromkeys(p.regime for p in _distributions(expression)))
     return Estimand(
@@ -101,9 +100,9 @@ def _over_experiments(
     graph: CausalGraph, query: Query, steps: list[Step]
 ) -> tuple[Expression | None, Witness | None]:
     """The formula in terms of interventional distributions, or the district that no experiment shows."""
-    letters = Letters(_values(query.given))
+    letters_below = Letters(_values(query.given))
     try:
-        conditions, _ = _conjunction(graph, query.given, letters)
+        conditions, _ = _conjunction(graph, query.given, letters_below)
     except Impossible:
         raise IdentifyError(
             f"the condition of {query} can't happen",
@@ -111,7 +110,6 @@ def _over_experiments(
             fix="ask given what can be seen",
         ) from None
     below = by_district(graph, conditions)
-    new_below = letters.new
 
     letters = Letters(_values((*query.outcomes, *query.given)))
     try:
@@ -124,18 +122,19 @@ def _over_experiments(
     districts = by_district(graph, everything)
     steps.append(_factorised(districts, letters.new))
 
-    # What is neither linked to an outcome nor independent of the conditions is in numerator and denominator.
-    above = _relevant(districts, asked, seen)
-    common = {r.variable for district in districts if district not in above for r in district}
-    below = [district for district in below if not common.issuperset(r.variable for r in district)]
-    if not asked:
-        below = []
+    # Conditional queries: only the ancestral components that hold an outcome are left, above and below the
+    # line. The other districts are the same on both sides, and cancel.
+    above = _with_outcomes(districts, asked, seen)
+    cancelled = {r.variable for district in districts if district not in above for r in district}
+    below = [district for district in below if not cancelled.issuperset(r.variable for r in district)]
     for district in (*above, *below):
         if witness := inconsistency(district):
             return None, witness
-    numerator = experimental(united(graph, above), letters.new)
-    expression = _divided(numerator, experimental(united(graph, below), new_below))
-    steps.append(Step(str(expression), "consistent factors are interventional distributions", "P(c | do(pa(C)))"))
+    expression = divided(
+        graph, experimental(graph, above, letters.new), experimental(graph, below, letters_below.new)
+    )
+    rule = "each district's factor is consistent: an interventional distribution, P(c | do(pa(C)))"
+    steps.append(Step(str(expression), rule))
     return expression, None
 
 
@@ -148,16 +147,13 @@ def _conjunction(
     return [*dict.fromkeys(found.values())], [found.get(plain(group[0])) for group in groups]
 
 
-def _relevant(
+def _with_outcomes(
     districts: Sequence[District], asked: Iterable[Response], seen: AbstractSet[Response | None]
 ) -> list[District]:
-    """The ancestral components with outcomes: districts linked to them by causes that are not conditions."""
+    """The ancestral components that hold an outcome: districts linked by causes that are not conditions."""
     home = {response: i for i, district in enumerate(districts) for response in district}
     links = [
-        {home[response], home[cause]}
-        for response in home
-        for cause in response.causes
-        if cause not in seen
+        {home[response], home[cause]} for response in home for cause in response.causes if cause not in seen
     ]
     reached = {home[response] for response in asked}
     while more := [link for link in links if link & reached and not link <= reached]:
@@ -177,42 +173,19 @@ def _factorised(districts: Sequence[District], new: AbstractSet[Value]) -> Step:
     )
 
 
-def _divided(numerator: Expression, denominator: Expression) -> Expression:
-    """The ratio; as a conditional distribution, where a factor above has all that is below."""
-    if denominator == ONE:
-        return numerator
-    over, body = (numerator.over, numerator.body) if isinstance(numerator, Sum) else ((), numerator)
-    factors = body.factors if isinstance(body, Product) else (body,)
-    for i, factor in enumerate(factors):
-        if not (isinstance(factor, P) and isinstance(denominator, P)):
-            continue
-        same = factor.regime == denominator.regime and set(factor.given) == set(denominator.given)
-        if same and set(denominator.outcomes) <= set(factor.outcomes):
-            left = tuple(v for v in factor.outcomes if v not in denominator.outcomes)
-            conditional = P(left, (*factor.given, *denominator.outcomes), factor.regime) if left else ONE
-            return summed(over, product(*factors[:i], conditional, *factors[i + 1 :]))
-    return Ratio(numerator, denominator)
-
-
 def _interventional(graph: CausalGraph, p: P, known: Sequence[Regime], steps: list[Step]) -> Expression:
-    """One interventional distribution from those that are known, by ID.
+    """One interventional distribution from those that are known, by ID and IDC.
 
     Raises:
         Unidentified: there is a hedge.
     """
-    if p.regime in known:
-        return p
-
-    def of(outcomes: Sequence[Value]) -> Expression:
-        do = [v for v in p.given if v.variable in p.regime.do]
-        found = distribution(graph, [v.variable for v in outcomes], [v.variable for v in do], known)
-        return renamed(found, {Symbol(v.variable): v for v in (*outcomes, *do)})
-
-    conditions = [v for v in p.given if v.variable not in p.regime.do]
-    found = of([*p.outcomes, *conditions])
-    if conditions:
-        found = _divided(found, of(conditions))
-    steps.append(Step(f"{p} = {found}", "ID"))
+    do = [v for v in p.given if v.variable in p.regime.do]
+    conditions = [v for v in p.given if v not in do]
+    outcomes, actions, given = ([v.variable for v in group] for group in (p.outcomes, do, conditions))
+    found = distribution(graph, outcomes, actions, known, given)
+    found = apart(renamed(found, {Symbol(v.variable): v for v in (*p.outcomes, *p.given)}))
+    if found != p:
+        steps.append(Step(f"{p} = {found}", "IDC" if conditions else "ID"))
     return found
 
 
@@ -226,7 +199,7 @@ def _from_known(expression: Expression, identified: Callable[[P], Expression]) -
         case Sum(over, body):
             return summed(over, _from_known(body, identified))
         case Ratio(above, below):
-            return _divided(_from_known(above, identified), _from_known(below, identified))
+            return _from_known(above, identified) / _from_known(below, identified)
     return expression
 
 
@@ -276,6 +249,8 @@ def _check_outcome(graph: CausalGraph, outcome: Outcome) -> None:
         if isinstance(value, Outcome) and value is not outcome:
             _check_outcome(graph, value)
     if outcome.value.variable != outcome.variable:
-        raise IdentifyError(f"'{outcome.value}' is a value of {outcome.value.variable!r}, not of {outcome.variable!r}")
+        raise IdentifyError(
+            f"'{outcome.value}' is a value of {outcome.value.variable!r}, not of {outcome.variable!r}"
+        )
     if len(outcome.actions) < len(outcome.do):
         raise IdentifyError(f"'{outcome}' sets a variable twice", fix="one action for each variable")
