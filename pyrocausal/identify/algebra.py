@@ -73,15 +73,13 @@ class Algebra:
     def reduced(self, p: P) -> P:
         """Without the conditions that the others screen off."""
         of, given = _names(p.outcomes), set(_names(p.given)) - p.regime.do
-        for name in sorted(given, key=self.condition_order.__getitem__, reverse=True):
-            if self._independent(of, [name], given - {name}, p.regime):
-                given.remove(name)
-        return self.conditional(of, given, p.regime)
+        within = self.graph.rank.keys() - p.regime.do
+        return self.conditional(of, self.graph.boundary(of, given, within), p.regime)
 
     def _independent(
         self, a: Collection[str], b: Collection[str], given: Collection[str], regime: Regime
     ) -> bool:
-        within = set(self.graph.nodes) - regime.do
+        within = self.graph.rank.keys() - regime.do
         return self.graph.separated(a, b, set(given) - regime.do, within)
 
     # ---- products -----------------------------------------------------------------------------

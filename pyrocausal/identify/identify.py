@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pyrocausal.errors import IdentifyError, did_you_mean
 from pyrocausal.graph.causal_graph import CausalGraph

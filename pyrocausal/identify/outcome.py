@@ -75,6 +75,11 @@ class Query:
         return worlds.pop() if len(worlds) == 1 else None
 
     @property
+    def symbols(self) -> frozenset[Symbol]:
+        """The symbols in it: the answer is a table over these, or some of them."""
+        return frozenset(s for outcome in (*self.outcomes, *self.given) for s in _symbols(outcome))
+
+    @property
     def rung(self) -> int:
         """1: seeing, 2: doing, 3: imagining (Pearl's ladder of causation)."""
         if self.world is None or any(outcome.nested for outcome in (*self.outcomes, *self.given)):
@@ -98,3 +103,9 @@ class Query:
             conditions = [show(outcome) for outcome in self.given]
         inside = ", ".join(map(show, plain[0]))
         return f"P({inside}{bar + ', '.join(conditions) if conditions else ''})"
+
+
+def _symbols(part: Value | Outcome) -> list[Symbol]:
+    if isinstance(part, Outcome):
+        return [symbol for inner in (part.value, *part.do) for symbol in _symbols(inner)]
+    return [part] if isinstance(part, Symbol) else []

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pyrocausal.identify.algebra import Algebra
 from pyrocausal.identify.cfactor import Found
 from pyrocausal.identify.estimand import Step
-from pyrocausal.identify.expression import OBSERVED, Expression, Regime, apart
+from pyrocausal.identify.expression import OBSERVED, Regime, apart
 from pyrocausal.identify.hedge import listed
 from pyrocausal.identify.interventional import Question, Solution
 
