@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import chain
 
 from pyrocausal.errors import IdentifyError, did_you_mean
@@ -35,6 +36,8 @@ from pyrocausal.identify.expression import (
 from pyrocausal.identify.interventional import Unidentified, distribution
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.unnest import Impossible, Letters, plain, unnested
+
+FACTORISED = "what it hangs on, each variable responding to its parents; districts share no hidden cause"
 
 
 def identify_counterfactual(
@@ -71,7 +74,8 @@ def identify_counterfactual(
     P(y_{m_{x=0}, x=1}) = Σ_m P(y | x=1, m) P(m | x=0)  [ID*]
     >>> both = Query((Outcome.of("y", do=[x1]), Outcome.of("y", do=[x0])))
     >>> print(identify_counterfactual(g, both, given="experimental"))
-    P(y_{x=1}, y_{x=0}) is not identified: y under ...
+    P(y_{x=1}, y_{x=0}) is not identified: m under x=1 and m under x=0 share m's own noise, and no experiment
+    shows both for one unit: x would need two values, 1 and 0
     """
     graph = graph.project()
     _check(graph, query)
@@ -89,6 +93,8 @@ def identify_counterfactual(
             expression, witness = None, hedge.witness
     if expression is not None:
         expression = apart(expression)
+        if str(expression) != steps[-1].formula:
+            steps.append(Step(str(expression), "all put in"))
     if given == "experimental":
         known = tuple(dict.fromkeys(p.regime for p in _distributions(expression)))
     return Estimand(
@@ -100,27 +106,27 @@ def _over_experiments(
     graph: CausalGraph, query: Query, steps: list[Step]
 ) -> tuple[Expression | None, Witness | None]:
     """The formula in terms of interventional distributions, or the district that no experiment shows."""
-    letters_below = Letters(_values(query.given))
+    letters, letters_below = Letters(query.symbols), Letters(query.symbols)
     try:
-        conditions, _ = _conjunction(graph, query.given, letters_below)
+        condition = _conjunction(graph, query.given, letters_below)
     except Impossible:
         raise IdentifyError(
             f"the condition of {query} can't happen",
             why="it gives one variable two values in one world",
             fix="ask given what can be seen",
         ) from None
-    below = by_district(graph, conditions)
-
-    letters = Letters(_values((*query.outcomes, *query.given)))
     try:
-        everything, roots = _conjunction(graph, (*query.outcomes, *query.given), letters)
+        whole = _conjunction(graph, (*query.outcomes, *query.given), letters)
     except Impossible:
         steps.append(Step("0", "one variable would have two values in one world"))
         return ZERO, None
-    seen = set(roots[len(query.outcomes) :])
-    asked = [root for root in roots[: len(query.outcomes)] if root is not None and root not in seen]
-    districts = by_district(graph, everything)
-    steps.append(_factorised(districts, letters.new))
+    if any(outcome.nested for outcome in (*query.outcomes, *query.given)):
+        steps.append(_summed_over(letters.new, [whole.events], "counterfactual unnesting"))
+    districts, below = by_district(graph, whole.responses), by_district(graph, condition.responses)
+    values = [response.value for district in districts for response in district]
+    steps.append(_summed_over([v for v in values if v in letters.new], districts[::-1], FACTORISED))
+    seen = set(whole.own[len(query.outcomes) :])
+    asked = [own for own in whole.own[: len(query.outcomes)] if own is not None and own not in seen]
 
     # Conditional queries: only the ancestral components that hold an outcome are left, above and below the
     # line. The other districts are the same on both sides, and cancel.
@@ -138,13 +144,27 @@ def _over_experiments(
     return expression, None
 
 
-def _conjunction(
-    graph: CausalGraph, outcomes: Iterable[Outcome], letters: Letters
-) -> tuple[list[Response], list[Response | None]]:
-    """All responses that the event hangs on; and, for every outcome, its own (None if an action sets it)."""
+@dataclass(frozen=True)
+class Conjunction:
+    """An event in several worlds.
+
+    Args:
+        events: without nested actions.
+        responses: all that it hangs on.
+        own: the response of each outcome, in their order; None if an action sets its variable.
+    """
+
+    events: tuple[Outcome, ...]
+    responses: tuple[Response, ...]
+    own: tuple[Response | None, ...]
+
+
+def _conjunction(graph: CausalGraph, outcomes: Iterable[Outcome], letters: Letters) -> Conjunction:
     groups = [unnested(graph, outcome, letters) for outcome in outcomes]
-    found = responses(graph, [*chain(*groups)], letters)
-    return [*dict.fromkeys(found.values())], [found.get(plain(group[0])) for group in groups]
+    events = tuple(chain(*groups))
+    found = responses(graph, events, letters)
+    own = tuple(found.get(plain(group[0])) for group in groups)
+    return Conjunction(events, tuple(dict.fromkeys(found.values())), own)
 
 
 def _with_outcomes(
@@ -161,16 +181,10 @@ def _with_outcomes(
     return [district for i, district in enumerate(districts) if i in reached]
 
 
-def _factorised(districts: Sequence[District], new: AbstractSet[Value]) -> Step:
-    """Σ Π of ctf-factors, in words."""
-    over = [response.value for district in districts for response in district if response.value in new]
-    total = f"Σ_{{{', '.join(map(str, over))}}} " if over else ""
-    factors = (f"P({', '.join(map(str, district))})" for district in reversed(districts))
-    return Step(
-        total + " ".join(factors),
-        "the ancestral set, factorised over districts",
-        "each variable responds to its parents; districts share no hidden cause",
-    )
+def _summed_over(over: Iterable[Value], factors: Iterable[Iterable[Outcome | Response]], rule: str) -> Step:
+    names = ", ".join(sorted(map(str, over)))
+    total = f"Σ_{{{names}}} " if ", " in names else f"Σ_{names} " if names else ""
+    return Step(total + " ".join(f"P({', '.join(map(str, factor))})" for factor in factors), rule)
 
 
 def _interventional(graph: CausalGraph, p: P, known: Sequence[Regime], steps: list[Step]) -> Expression:
@@ -213,21 +227,6 @@ def _distributions(expression: Expression | None) -> Iterator[P]:
             yield from _distributions(body)
         case Ratio(above, below):
             yield from chain(_distributions(above), _distributions(below))
-
-
-def _values(outcomes: Iterable[Outcome]) -> Iterator[Value]:
-    """All values that a query names; a nested outcome has whatever value it has."""
-    for outcome in outcomes:
-        yield outcome.value
-        yield from _actions(outcome)
-
-
-def _actions(outcome: Outcome) -> Iterator[Value]:
-    for action in outcome.do:
-        if isinstance(action, Outcome):
-            yield from _actions(action)
-        else:
-            yield action
 
 
 def _check(graph: CausalGraph, query: Query) -> None:

@@ -1,4 +1,4 @@
-"""Random counterfactual questions, each with its answer and the truth: for the tests and for the benchmark."""
+"""Random counterfactual questions, each with its answer and the truth: for tests and benchmark."""
 
 from __future__ import annotations
 
