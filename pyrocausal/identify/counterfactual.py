@@ -9,23 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import chain
 
 from pyrocausal.errors import IdentifyError, did_you_mean
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identify.ctf_factors import (
-    District,
-    Response,
-    by_district,
-    experimental,
-    inconsistency,
-    responses,
-    united,
-)
+from pyrocausal.identify.ctf_factors import District, Response, by_district, inconsistency, responses
+from pyrocausal.identify.ctf_formula import divided, experimental
 from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import (
     OBSERVED,
-    ONE,
     ZERO,
     Expression,
     P,
@@ -35,6 +28,7 @@ from pyrocausal.identify.expression import (
     Sum,
     Symbol,
     Value,
+    apart,
     product,
     renamed,
     summed,
@@ -42,6 +36,8 @@ from pyrocausal.identify.expression import (
 from pyrocausal.identify.interventional import Unidentified, distribution
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.unnest import Impossible, Letters, plain, unnested
+
+FACTORISED = "what it hangs on, each variable responding to its parents; districts share no hidden cause"
 
 
 def identify_counterfactual(
@@ -52,16 +48,19 @@ def identify_counterfactual(
 ) -> Estimand:
     """A query about several worlds as a formula over what is known, or why there is none.
 
-    Different symbols of one variable stand for different values. ``P(y_{x} | x')`` asks for the effect on those
-    who had another treatment; write ``P(y_{x} | x)`` for the same one. A formula that is found holds for equal
-    values too. A "no" holds for variables of any number of levels: with two levels only, more may be known
-    (``P(y_{x=1}, x=0) = P(y_{x=1}) - P(y, x=1)``).
+    Different symbols of one variable stand for different values. ``P(y_{x} | x')`` asks for the effect on
+    those who had another treatment; write ``P(y_{x} | x)`` for the same one. A formula that is found holds
+    for equal values too.
+
+    A "no" says that no formula holds whatever the number of levels. If a variable is known to have two, more
+    may be: ``P(y_{x=1}, x=0) = P(y_{x=1}) - P(y, x=1)``.
 
     Args:
         graph: latent nodes are projected out.
         query: outcomes in worlds, given others. The value of a nested outcome is of no account.
-        known: the distributions that the formula may use.
-        given: "observational" is what `known` says; "experimental": all distributions ``P(v | do(z))``.
+        known: the distributions that the formula may use. Default: P(v).
+        given: "observational" is what `known` says; "experimental": all distributions ``P(v | do(z))``, and
+            `known` is of no account.
 
     Raises:
         IdentifyError: names or values that can't be; a condition that can't happen; two different symbols for
@@ -75,7 +74,8 @@ def identify_counterfactual(
     P(y_{m_{x=0}, x=1}) = Σ_m P(y | x=1, m) P(m | x=0)  [ID*]
     >>> both = Query((Outcome.of("y", do=[x1]), Outcome.of("y", do=[x0])))
     >>> print(identify_counterfactual(g, both, given="experimental"))
-    P(y_{x=1}, y_{x=0}) is not identified: y under ...
+    P(y_{x=1}, y_{x=0}) is not identified: m under x=1 and m under x=0 share m's own noise, and no experiment
+    shows both for one unit: x would need two values, 1 and 0
     """
     graph = graph.project()
     _check(graph, query)
@@ -91,6 +91,10 @@ def identify_counterfactual(
             expression = _from_known(expression, lambda p: _interventional(graph, p, known, steps))
         except Unidentified as hedge:
             expression, witness = None, hedge.witness
+    if expression is not None:
+        expression = apart(expression)
+        if str(expression) != steps[-1].formula:
+            steps.append(Step(str(expression), "all put in"))
     if given == "experimental":
         known = tuple(dict.fromkeys(p.regime for p in _distributions(expression)))
     return Estimand(
@@ -102,59 +106,79 @@ def _over_experiments(
     graph: CausalGraph, query: Query, steps: list[Step]
 ) -> tuple[Expression | None, Witness | None]:
     """The formula in terms of interventional distributions, or the district that no experiment shows."""
-    letters = Letters(_values(query.given))
+    letters, letters_below = Letters(query.symbols), Letters(query.symbols)
     try:
-        conditions, _ = _conjunction(graph, query.given, letters)
+        condition = _conjunction(graph, query.given, letters_below)
     except Impossible:
         raise IdentifyError(
             f"the condition of {query} can't happen",
             why="it gives one variable two values in one world",
             fix="ask given what can be seen",
         ) from None
-    below = by_district(graph, conditions)
-    new_below = letters.new
-
-    letters = Letters(_values((*query.outcomes, *query.given)))
     try:
-        everything, roots = _conjunction(graph, (*query.outcomes, *query.given), letters)
+        whole = _conjunction(graph, (*query.outcomes, *query.given), letters)
     except Impossible:
         steps.append(Step("0", "one variable would have two values in one world"))
         return ZERO, None
-    seen = set(roots[len(query.outcomes) :])
-    asked = [root for root in roots[: len(query.outcomes)] if root is not None and root not in seen]
-    districts = by_district(graph, everything)
-    steps.append(_factorised(districts, letters.new))
+    if any(outcome.nested for outcome in (*query.outcomes, *query.given)):
+        steps.append(_summed_over(letters.new, [whole.events], "counterfactual unnesting"))
+    districts, below = by_district(graph, whole.responses), by_district(graph, condition.responses)
+    values = [response.value for district in districts for response in district]
+    steps.append(_summed_over([v for v in values if v in letters.new], districts[::-1], FACTORISED))
+    seen = set(whole.own[len(query.outcomes) :])
+    asked = [own for own in whole.own[: len(query.outcomes)] if own is not None and own not in seen]
 
-    # What is neither linked to an outcome nor independent of the conditions is in numerator and denominator.
-    above = _relevant(districts, asked, seen)
-    common = {r.variable for district in districts if district not in above for r in district}
-    below = [district for district in below if not common.issuperset(r.variable for r in district)]
-    if not asked:
-        below = []
+    # Conditional queries: only the ancestral components that hold an outcome are left, above and below the
+    # line. The other districts are the same on both sides, and cancel.
+    above = _with_outcomes(districts, asked, seen)
+    cancelled = {r.variable for district in districts if district not in above for r in district}
+    below = [district for district in below if not cancelled.issuperset(r.variable for r in district)]
     for district in (*above, *below):
         if witness := inconsistency(district):
             return None, witness
+<<<<<<< HEAD
     numerator = experimental(united(graph, above), letters.new)
     expression = _divided(numerator, experimental(united(graph, below), new_below))
     steps.append(
         Step(str(expression), "consistent factors are interventional distributions", "P(c | do(pa(C)))")
     )
+=======
+    expression = divided(
+        graph, experimental(graph, above, letters.new), experimental(graph, below, letters_below.new)
+    )
+    rule = "each district's factor is consistent: an interventional distribution, P(c | do(pa(C)))"
+    steps.append(Step(str(expression), rule))
+>>>>>>> work-ctf
     return expression, None
 
 
-def _conjunction(
-    graph: CausalGraph, outcomes: Iterable[Outcome], letters: Letters
-) -> tuple[list[Response], list[Response | None]]:
-    """All responses that the event hangs on; and, for every outcome, its own (None if an action sets it)."""
+@dataclass(frozen=True)
+class Conjunction:
+    """An event in several worlds.
+
+    Args:
+        events: without nested actions.
+        responses: all that it hangs on.
+        own: the response of each outcome, in their order; None if an action sets its variable.
+    """
+
+    events: tuple[Outcome, ...]
+    responses: tuple[Response, ...]
+    own: tuple[Response | None, ...]
+
+
+def _conjunction(graph: CausalGraph, outcomes: Iterable[Outcome], letters: Letters) -> Conjunction:
     groups = [unnested(graph, outcome, letters) for outcome in outcomes]
-    found = responses(graph, [*chain(*groups)], letters)
-    return [*dict.fromkeys(found.values())], [found.get(plain(group[0])) for group in groups]
+    events = tuple(chain(*groups))
+    found = responses(graph, events, letters)
+    own = tuple(found.get(plain(group[0])) for group in groups)
+    return Conjunction(events, tuple(dict.fromkeys(found.values())), own)
 
 
-def _relevant(
+def _with_outcomes(
     districts: Sequence[District], asked: Iterable[Response], seen: AbstractSet[Response | None]
 ) -> list[District]:
-    """The ancestral components with outcomes: districts linked to them by causes that are not conditions."""
+    """The ancestral components that hold an outcome: districts linked by causes that are not conditions."""
     home = {response: i for i, district in enumerate(districts) for response in district}
     links = [
         {home[response], home[cause]} for response in home for cause in response.causes if cause not in seen
@@ -165,54 +189,25 @@ def _relevant(
     return [district for i, district in enumerate(districts) if i in reached]
 
 
-def _factorised(districts: Sequence[District], new: AbstractSet[Value]) -> Step:
-    """Σ Π of ctf-factors, in words."""
-    over = [response.value for district in districts for response in district if response.value in new]
-    total = f"Σ_{{{', '.join(map(str, over))}}} " if over else ""
-    factors = (f"P({', '.join(map(str, district))})" for district in reversed(districts))
-    return Step(
-        total + " ".join(factors),
-        "the ancestral set, factorised over districts",
-        "each variable responds to its parents; districts share no hidden cause",
-    )
-
-
-def _divided(numerator: Expression, denominator: Expression) -> Expression:
-    """The ratio; as a conditional distribution, where a factor above has all that is below."""
-    if denominator == ONE:
-        return numerator
-    over, body = (numerator.over, numerator.body) if isinstance(numerator, Sum) else ((), numerator)
-    factors = body.factors if isinstance(body, Product) else (body,)
-    for i, factor in enumerate(factors):
-        if not (isinstance(factor, P) and isinstance(denominator, P)):
-            continue
-        same = factor.regime == denominator.regime and set(factor.given) == set(denominator.given)
-        if same and set(denominator.outcomes) <= set(factor.outcomes):
-            left = tuple(v for v in factor.outcomes if v not in denominator.outcomes)
-            conditional = P(left, (*factor.given, *denominator.outcomes), factor.regime) if left else ONE
-            return summed(over, product(*factors[:i], conditional, *factors[i + 1 :]))
-    return Ratio(numerator, denominator)
+def _summed_over(over: Iterable[Value], factors: Iterable[Iterable[Outcome | Response]], rule: str) -> Step:
+    names = ", ".join(sorted(map(str, over)))
+    total = f"Σ_{{{names}}} " if ", " in names else f"Σ_{names} " if names else ""
+    return Step(total + " ".join(f"P({', '.join(map(str, factor))})" for factor in factors), rule)
 
 
 def _interventional(graph: CausalGraph, p: P, known: Sequence[Regime], steps: list[Step]) -> Expression:
-    """One interventional distribution from those that are known, by ID.
+    """One interventional distribution from those that are known, by ID and IDC.
 
     Raises:
         Unidentified: there is a hedge.
     """
-    if p.regime in known:
-        return p
-
-    def of(outcomes: Sequence[Value]) -> Expression:
-        do = [v for v in p.given if v.variable in p.regime.do]
-        found = distribution(graph, [v.variable for v in outcomes], [v.variable for v in do], known)
-        return renamed(found, {Symbol(v.variable): v for v in (*outcomes, *do)})
-
-    conditions = [v for v in p.given if v.variable not in p.regime.do]
-    found = of([*p.outcomes, *conditions])
-    if conditions:
-        found = _divided(found, of(conditions))
-    steps.append(Step(f"{p} = {found}", "ID"))
+    do = [v for v in p.given if v.variable in p.regime.do]
+    conditions = [v for v in p.given if v not in do]
+    outcomes, actions, given = ([v.variable for v in group] for group in (p.outcomes, do, conditions))
+    found = distribution(graph, outcomes, actions, known, given)
+    found = apart(renamed(found, {Symbol(v.variable): v for v in (*p.outcomes, *p.given)}))
+    if found != p:
+        steps.append(Step(f"{p} = {found}", "IDC" if conditions else "ID"))
     return found
 
 
@@ -226,7 +221,7 @@ def _from_known(expression: Expression, identified: Callable[[P], Expression]) -
         case Sum(over, body):
             return summed(over, _from_known(body, identified))
         case Ratio(above, below):
-            return _divided(_from_known(above, identified), _from_known(below, identified))
+            return _from_known(above, identified) / _from_known(below, identified)
     return expression
 
 
@@ -240,21 +235,6 @@ def _distributions(expression: Expression | None) -> Iterator[P]:
             yield from _distributions(body)
         case Ratio(above, below):
             yield from chain(_distributions(above), _distributions(below))
-
-
-def _values(outcomes: Iterable[Outcome]) -> Iterator[Value]:
-    """All values that a query names; a nested outcome has whatever value it has."""
-    for outcome in outcomes:
-        yield outcome.value
-        yield from _actions(outcome)
-
-
-def _actions(outcome: Outcome) -> Iterator[Value]:
-    for action in outcome.do:
-        if isinstance(action, Outcome):
-            yield from _actions(action)
-        else:
-            yield action
 
 
 def _check(graph: CausalGraph, query: Query) -> None:

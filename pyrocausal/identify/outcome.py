@@ -77,7 +77,8 @@ class Query:
     @property
     def symbols(self) -> frozenset[Symbol]:
         """The symbols in it: the answer is a table over these, or some of them."""
-        return frozenset(s for outcome in (*self.outcomes, *self.given) for s in _symbols(outcome))
+        outcomes = (*self.outcomes, *self.given)
+        return frozenset(s for o in outcomes for part in (o.value, *o.do) for s in _symbols(part))
 
     @property
     def rung(self) -> int:
@@ -106,6 +107,7 @@ class Query:
 
 
 def _symbols(part: Value | Outcome) -> list[Symbol]:
+    """A nested outcome is set to whatever value it has: that is no symbol of the query."""
     if isinstance(part, Outcome):
-        return [symbol for inner in (part.value, *part.do) for symbol in _symbols(inner)]
+        return [symbol for action in part.do for symbol in _symbols(action)]
     return [part] if isinstance(part, Symbol) else []

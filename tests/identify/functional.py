@@ -88,29 +88,13 @@ class FunctionalSCM:
 
     def assignments(self, query: Query) -> Iterator[dict[Symbol, int]]:
         """All values of the query's symbols."""
-        symbols = sorted(set(free_symbols((*query.outcomes, *query.given))))
+        symbols = sorted(query.symbols)
         for values in product(*(range(self.levels[s.variable]) for s in symbols)):
             yield dict(zip(symbols, values))
 
 
 def _number(value: Value, values: Mapping[Symbol, int]) -> int:
     return values[value] if isinstance(value, Symbol) else value.value
-
-
-def free_symbols(outcomes: tuple[Outcome, ...]) -> Iterator[Symbol]:
-    """The symbols of a query; a nested outcome has whatever value it has."""
-    for outcome in outcomes:
-        yield from _symbols(outcome.value)
-        for action in outcome.do:
-            yield from _symbols(action)
-
-
-def _symbols(value: Value | Outcome) -> Iterator[Symbol]:
-    if isinstance(value, Outcome):
-        for action in value.do:
-            yield from _symbols(action)
-    elif isinstance(value, Symbol):
-        yield value
 
 
 def random_graph(rng: np.random.Generator, nodes: int) -> CausalGraph:
