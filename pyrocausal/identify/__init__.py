@@ -8,14 +8,17 @@ from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import Constant, Expression, P, Product, Ratio, Regime, Sum, Symbol
 from pyrocausal.identify.frontdoor import front_door_formula, front_door_set, front_door_sets, is_front_door_set
 from pyrocausal.identify.identify import identify
+from pyrocausal.identify.implications import Independence, independences
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.surrogates import experiments
 from pyrocausal.identify.transport import transport
+from pyrocausal.identify.verma import VermaConstraint, verma_constraints
 
 __all__ = [
     "Constant",
     "Estimand",
     "Expression",
+    "Independence",
     "Outcome",
     "P",
     "Product",
@@ -25,6 +28,7 @@ __all__ = [
     "Step",
     "Sum",
     "Symbol",
+    "VermaConstraint",
     "Witness",
     "adjustment_formula",
     "adjustment_set",
@@ -34,9 +38,11 @@ __all__ = [
     "front_door_set",
     "front_door_sets",
     "identify",
+    "independences",
     "is_adjustment_set",
     "is_backdoor_set",
     "is_front_door_set",
     "transport",
+    "verma_constraints",
     "why_no_adjustment",
 ]
