@@ -3,10 +3,22 @@
 It knows nothing of torch and Pyro.
 """
 
-from pyrocausal.identify.adjustment import adjustment_formula, adjustment_set, adjustment_sets, is_adjustment_set, is_backdoor_set, why_no_adjustment
+from pyrocausal.identify.adjustment import (
+    adjustment_formula,
+    adjustment_set,
+    adjustment_sets,
+    is_adjustment_set,
+    is_backdoor_set,
+    why_no_adjustment,
+)
 from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import Constant, Expression, P, Product, Ratio, Regime, Sum, Symbol
-from pyrocausal.identify.frontdoor import front_door_formula, front_door_set, front_door_sets, is_front_door_set
+from pyrocausal.identify.frontdoor import (
+    front_door_formula,
+    front_door_set,
+    front_door_sets,
+    is_front_door_set,
+)
 from pyrocausal.identify.identify import identify
 from pyrocausal.identify.implications import Independence, independences
 from pyrocausal.identify.outcome import Outcome, Query

@@ -136,19 +136,11 @@ def _over_experiments(
     for district in (*above, *below):
         if witness := inconsistency(district):
             return None, witness
-<<<<<<< HEAD
-    numerator = experimental(united(graph, above), letters.new)
-    expression = _divided(numerator, experimental(united(graph, below), new_below))
-    steps.append(
-        Step(str(expression), "consistent factors are interventional distributions", "P(c | do(pa(C)))")
-    )
-=======
     expression = divided(
         graph, experimental(graph, above, letters.new), experimental(graph, below, letters_below.new)
     )
     rule = "each district's factor is consistent: an interventional distribution, P(c | do(pa(C)))"
     steps.append(Step(str(expression), rule))
->>>>>>> work-ctf
     return expression, None
 
 

@@ -98,7 +98,9 @@ class Estimand:
         Over values that do not matter (`arbitrary`), it is the mean of those that the tables have.
         """
         found = self._needed().at(pmf, values)
-        return found.averaged(str(symbol) for symbol in self.arbitrary if str(symbol) in found.axes).to_pandas()
+        return found.averaged(
+            str(symbol) for symbol in self.arbitrary if str(symbol) in found.axes
+        ).to_pandas()
 
     @property
     def arbitrary(self) -> tuple[Symbol, ...]:

@@ -60,6 +60,11 @@ def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estim
     projected = graph.project()
     _check_names(graph, query, known)
     if query.rung == 3:
+        if any(source.regime.population for source in known):
+            raise IdentifyError(
+                f"{query} is about several worlds, and transport is of distributions of one",
+                fix="ask about one world: P(y | do(x), z)",
+            )
         return identify_counterfactual(projected, query, [source.regime for source in known])
     values = _values(query)
     asked = [[outcome.variable for outcome in group] for group in (query.outcomes, query.given)]

@@ -40,7 +40,7 @@ def identify(
         IdentifyError: a name that is not in the graph, or latent.
 
     >>> print(identify("x -> m -> y; x <-> y", "P(y | do(x))"))
-    P(y | do(x)) = Σ_m P(m | x) Σ_x' P(y | x', m) P(x')  [ID]
+    P(y | do(x)) = Σ_m P(m | x) Σ_x' P(y | x', m) P(x')  [front-door {m}]
     >>> print(identify("z -> x -> y; x <-> y", "P(y | do(x))"))
     P(y | do(x)) is not identified: ...
     """
