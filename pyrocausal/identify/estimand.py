@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -122,5 +123,14 @@ class Estimand:
             return f"{self.query} is not identified: {self.witness.text if self.witness else ''}"
         return f"{self.query} = {self.expression}  [{self.how}]"
 
-    def _repr_latex_(self) -> str | None:
-        return f"$${self.latex()}$$" if self.expression is not None else None
+    def _repr_html_(self) -> str:
+        if self.expression is None:
+            return f"<div>$${self.query.latex()}$$ {html.escape(self.witness.text if self.witness else '')}</div>"
+        rows = "".join(
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row)
+            + "</tr>"
+            for row in ((step.formula, step.rule, step.why) for step in self.steps)
+        )
+        details = f"<details><summary>by {html.escape(self.how)}</summary><table>{rows}</table></details>"
+        return f"<div>$${self.latex()}$$ {details}</div>"
