@@ -88,12 +88,16 @@ class Estimand:
         Over values that do not matter (`arbitrary`), it is the mean of those that the tables have.
         """
         found = self._needed().at(pmf, values)
-        return found.averaged(str(symbol) for symbol in self.arbitrary if str(symbol) in found.axes).to_pandas()
+        return found.averaged(
+            str(symbol) for symbol in self.arbitrary if str(symbol) in found.axes
+        ).to_pandas()
 
     @property
     def arbitrary(self) -> tuple[Symbol, ...]:
-        """Free in the formula, and not asked about: on the true distribution, its value is the same for all of
-        theirs, as for z in the napkin's ``Σ_w P(x, y | w, z) P(w) / Σ_w P(x | w, z) P(w)``."""
+        """Free in the formula, and not asked about: whatever they are, the true distribution gives one value.
+
+        So z in the napkin's ``[Σ_w P(x, y | w, z) P(w)] / [Σ_w P(x | w, z) P(w)]``.
+        """
         return tuple(sorted(self._needed().free - self.query.symbols))
 
     def _needed(self) -> Expression:

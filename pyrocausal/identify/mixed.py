@@ -76,9 +76,7 @@ class Mixed:
         """
         return self.connected(a, b, given, within, silent).isdisjoint(b)
 
-    def boundary(
-        self, names: Collection[str], given: AbstractSet[str], within: AbstractSet[str]
-    ) -> set[str]:
+    def boundary(self, names: Collection[str], given: AbstractSet[str], within: AbstractSet[str]) -> set[str]:
         """The part of ``given`` that screens the rest of it off from ``names``; there is one smallest.
 
         A given node can go if it is separated from ``names`` by the other ones; all that can go, can go
