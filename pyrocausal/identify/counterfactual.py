@@ -3,6 +3,14 @@
 I. Shpitser and J. Pearl, "What counterfactuals can be tested" (2007) and "Complete identification methods for
 the causal hierarchy" (2008), in the form of J. Correa, S. Lee and E. Bareinboim, "Nested Counterfactual
 Identification from Arbitrary Surrogate Experiments" (2021), which is complete: a "no" is a theorem.
+
+1. Nested actions become sums over what they are (`pyrocausal.identify.unnest`).
+2. The event is written as one about all that it hangs on, each variable responding to its parents' values;
+   this is a product over districts, the ctf-factors (`pyrocausal.identify.ctf_factors`).
+3. A factor is *inconsistent* if one variable would need two values in it: no experiment shows it, and the
+   query is not identified. A consistent one is an interventional distribution
+   (`pyrocausal.identify.ctf_formula`).
+4. Where not all experiments are known, these are identified in turn (`pyrocausal.identify.interventional`).
 """
 
 from __future__ import annotations
@@ -102,14 +110,7 @@ def _over_experiments(
 ) -> tuple[Expression | None, Witness | None]:
     """The formula in terms of interventional distributions, or the district that no experiment shows."""
     letters, letters_below = Letters(query.symbols), Letters(query.symbols)
-    try:
-        condition = _conjunction(graph, query.given, letters_below)
-    except Impossible:
-        raise IdentifyError(
-            f"the condition of {query} can't happen",
-            why="it gives one variable two values in one world",
-            fix="ask given what can be seen",
-        ) from None
+    condition = _condition(graph, query, letters_below)
     try:
         whole = _conjunction(graph, (*query.outcomes, *query.given), letters)
     except Impossible:
@@ -160,6 +161,17 @@ def _conjunction(graph: CausalGraph, outcomes: Iterable[Outcome], letters: Lette
     found = responses(graph, events, letters)
     own = tuple(found.get(plain(group[0])) for group in groups)
     return Conjunction(events, tuple(dict.fromkeys(found.values())), own)
+
+
+def _condition(graph: CausalGraph, query: Query, letters: Letters) -> Conjunction:
+    try:
+        return _conjunction(graph, query.given, letters)
+    except Impossible:
+        raise IdentifyError(
+            f"the condition of {query} can't happen",
+            why="it gives one variable two values in one world",
+            fix="ask given what can be seen",
+        ) from None
 
 
 def _with_outcomes(
