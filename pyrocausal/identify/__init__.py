@@ -8,6 +8,7 @@ from pyrocausal.identify.expression import Constant, Expression, P, Product, Rat
 from pyrocausal.identify.identify import identify
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.surrogates import experiments
+from pyrocausal.identify.transport import transport
 
 __all__ = [
     "Constant",
@@ -25,4 +26,5 @@ __all__ = [
     "Witness",
     "experiments",
     "identify",
+    "transport",
 ]

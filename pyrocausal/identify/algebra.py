@@ -73,15 +73,13 @@ class Algebra:
     def reduced(self, p: P) -> P:
         """Without the conditions that the others screen off."""
         of, given = _names(p.outcomes), set(_names(p.given)) - p.regime.do
-        for name in sorted(given, key=self.condition_order.__getitem__, reverse=True):
-            if self._independent(of, [name], given - {name}, p.regime):
-                given.remove(name)
-        return self.conditional(of, given, p.regime)
+        within = self.graph.rank.keys() - p.regime.do
+        return self.conditional(of, self.graph.boundary(of, given, within), p.regime)
 
     def _independent(
         self, a: Collection[str], b: Collection[str], given: Collection[str], regime: Regime
     ) -> bool:
-        within = set(self.graph.nodes) - regime.do
+        within = self.graph.rank.keys() - regime.do
         return self.graph.separated(a, b, set(given) - regime.do, within)
 
     # ---- products -----------------------------------------------------------------------------
@@ -151,24 +149,39 @@ class Algebra:
                 if any(symbol in factor.free for factor in below):
                     continue
                 touched = [factor for factor in above if symbol in factor.free]
-                if len(touched) == 1 and isinstance(inner := touched[0], Sum):
-                    above.remove(inner)
-                    within = self.summed([symbol.variable, *_names(inner.over)], parts(inner.body))
-                    above += within.above
-                    below += within.below
-                    left.remove(symbol)
-                    progress = True
-                    continue
-                one = self.joined(touched)
-                if one is not None and symbol in one.outcomes:
-                    for factor in touched:
-                        above.remove(factor)
-                    if len(one.outcomes) > 1:
-                        rest = [name for name in _names(one.outcomes) if name != symbol.variable]
-                        above.append(self.reduced(self.conditional(rest, _names(one.given), one.regime)))
+                if (total := self._total(symbol, touched)) is not None:
+                    above = [factor for factor in above if symbol not in factor.free]
+                    above += total.above
+                    below += total.below
                     left.remove(symbol)
                     progress = True
         return self._around(left, above, below)
+
+    def _total(self, symbol: Symbol, factors: Sequence[Expression]) -> Fraction | None:
+        """The sum of the product over one symbol that is in all factors, if no sum needs to be written."""
+        if len(factors) == 1 and isinstance(inner := factors[0], Sum):
+            return self.summed([symbol.variable, *_names(inner.over)], parts(inner.body))
+        if (whole := self.joined(factors)) is not None:
+            return self._marginal(symbol, whole) if symbol in whole.outcomes else None
+        for first, rest in self._beginnings(factors):
+            if symbol in first.outcomes:  # P(z, o | c) is P(o | c) P(z | o, c): the arrow from z to o turned
+                others = [name for name in _names(first.outcomes) if name != symbol.variable]
+                turned = self.conditional([symbol.variable], others + _names(first.given), first.regime)
+                whole = self.joined([self.reduced(turned), *rest])
+                if whole is not None and symbol in whole.outcomes:
+                    return self._marginal(symbol, first).times(self._marginal(symbol, whole))
+        return None
+
+    def _beginnings(self, factors: Sequence[Expression]) -> Iterable[tuple[P, list[Expression]]]:
+        """The first factors (causes first) as one conditional of several outcomes, and the other factors."""
+        ordered = sorted(factors, key=self._place, reverse=True)
+        for count in range(1, len(ordered)):
+            if (first := self.joined(ordered[:count])) is not None and len(first.outcomes) > 1:
+                yield first, ordered[count:]
+
+    def _marginal(self, symbol: Symbol, p: P) -> Fraction:
+        rest = [name for name in _names(p.outcomes) if name != symbol.variable]
+        return Fraction((self.reduced(self.conditional(rest, _names(p.given), p.regime)),) if rest else ())
 
     def _around(self, over: list[Symbol], above: list[Expression], below: list[Expression]) -> Fraction:
         """Sums around groups of factors that share variables to be summed over."""
@@ -190,18 +203,31 @@ class Algebra:
     # ---- the whole ----------------------------------------------------------------------------
 
     def expression(self, fraction: Fraction) -> Expression:
-        """As one formula; P(a, b | c) / P(a | c) becomes P(b | a, c)."""
-        above, below = self.merged(fraction.above), self.merged(fraction.below)
-        for lower in tuple(below):
-            upper = next((f for f in above if _divides(lower, f)), None)
-            if isinstance(upper, P) and isinstance(lower, P):
-                above.remove(upper)
-                below.remove(lower)
-                rest = set(_names(upper.outcomes)) - set(_names(lower.outcomes))
-                given = _names(upper.given) + _names(lower.outcomes)
-                above.append(self.reduced(self.conditional(rest, given, upper.regime)))
+        """As one formula; what is below the line goes into a conditional above where it can."""
+        above, below = self.merged(fraction.above), []
+        for lower in self.merged(fraction.below):
+            if isinstance(lower, P) and (divided := self._divided(above, lower)) is not None:
+                above = divided
+            else:
+                below.append(lower)
         top, bottom = product(*sorted(above, key=self._place)), product(*below)
         return top if bottom == ONE else Ratio(top, bottom)
+
+    def _divided(self, factors: Sequence[Expression], lower: P) -> list[Expression] | None:
+        """The product over P(a | c), where a factor, or one inside of a sum, is P(a, b | c)."""
+        for i, factor in enumerate(factors):
+            others = [*factors[:i], *factors[i + 1 :]]
+            if isinstance(factor, P) and _divides(lower, factor):
+                of = set(_names(factor.outcomes)) - set(_names(lower.outcomes))
+                given = _names(factor.given) + _names(lower.outcomes)
+                return [*others, self.reduced(self.conditional(of, given, factor.regime))]
+            if isinstance(factor, Sum) and lower.free.isdisjoint(factor.over):
+                inner = parts(factor.body)
+                if (divided := self._divided(inner.above, lower)) is not None:
+                    total = self.summed(_names(factor.over), Fraction(tuple(divided), inner.below))
+                    if not total.below:
+                        return [*others, *total.above]
+        return None
 
 
 def parts(expression: Expression) -> Fraction:

@@ -13,7 +13,7 @@ from itertools import chain
 
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identify.estimand import Witness
-from pyrocausal.identify.expression import Expression, P, Regime, Value, product, summed
+from pyrocausal.identify.expression import Value
 from pyrocausal.identify.outcome import Outcome
 from pyrocausal.identify.unnest import Letters, excluded, plain
 
@@ -52,7 +52,7 @@ def ancestral_set(graph: CausalGraph, events: Iterable[Outcome]) -> dict[Outcome
     """
     found: dict[Outcome, dict[str, Value | Outcome]] = {}
     frontier = [plain(event) for event in events]
-    for outcome in frontier:
+    for outcome in frontier:  # which grows
         if outcome in found:
             continue
         actions = outcome.actions
@@ -66,7 +66,7 @@ def ancestral_set(graph: CausalGraph, events: Iterable[Outcome]) -> dict[Outcome
 
 
 def responses(graph: CausalGraph, events: Sequence[Outcome], letters: Letters) -> dict[Outcome, Response]:
-    """The ancestral set with every outcome as a response to its parents' values (the theorem on ancestral sets).
+    """The ancestral set, every outcome as a response to its parents (ancestral set transformation).
 
     Outcomes of different worlds whose parents have the same values are one response, with one value. Causes
     come first, so that what is found to be equal above is so below (composition: ``y_x`` is y where x is x).
@@ -91,9 +91,10 @@ def responses(graph: CausalGraph, events: Sequence[Outcome], letters: Letters) -
     for variable in graph.nodes:
         groups: dict[tuple[Value, ...], list[Outcome]] = {}
         for outcome in (outcome for outcome in ancestral if outcome.variable == variable):
-            if variable in outcome.actions:  # effectiveness: what is set has that value
+            own = outcome.actions.get(variable)
+            if own is not None and not isinstance(own, Outcome):  # effectiveness: what is set has that value
                 for value in asked[outcome]:
-                    letters.equate(outcome.actions[variable], value, outcome)
+                    letters.equate(own, value, outcome)
                 continue
             given = (found[c].value if isinstance(c, Outcome) else c for c in ancestral[outcome].values())
             groups.setdefault(tuple(map(letters.of, given)), []).append(outcome)
@@ -134,13 +135,14 @@ def inconsistency(district: District) -> Witness | None:
     if (found := conflict(district)) is None:
         return None
     one, other, a, b = found
+    names = dict.fromkeys(response.variable for response in district)
     if one.variable == other.variable:
         shared = f"share {one.variable}'s own noise"
     else:
-        shared = f"share hidden causes (district {{{', '.join(dict.fromkeys(r.variable for r in district))}}})"
+        shared = f"share hidden causes (district {{{', '.join(names)}}})"
     return Witness(
         "inconsistent",
-        nodes=frozenset(response.variable for response in district),
+        nodes=frozenset(names),
         root=frozenset({one.variable, other.variable}),
         text=f"{_world(one)} and {_world(other)} {shared}, and no experiment shows both for one unit: "
         f"{a.variable} would need two values, {_shown(a)} and {_shown(b)}",
@@ -155,56 +157,3 @@ def _world(response: Response) -> str:
 
 def _shown(value: Value) -> str:
     return str(value).removeprefix(f"{value.variable}=")
-
-
-def united(graph: CausalGraph, districts: Sequence[District]) -> list[District]:
-    """Factors that one experiment shows together become one: fewer sums to read.
-
-    For unions of districts A and B, ``Q[A] Q[B] = Q[A ∪ B]``, if their values agree. If not all agree, a
-    factor is united with one that gives it a parent, as long as nothing is set that it causes.
-    """
-    if conflict(chain(*districts)) is None:
-        return [tuple(chain(*districts))] if districts else []
-    found: list[District] = []
-    for district in districts:
-        for i, other in enumerate(found):
-            both = (*other, *district)
-            if _linked(district, other) and conflict(both) is None and _before(graph, both):
-                found[i] = both
-                break
-        else:
-            found.append(district)
-    return found
-
-
-def _linked(one: District, other: District) -> bool:
-    """Whether a variable of one is a parent in the other."""
-    return any(
-        response.value in effect.parents
-        for these, those in ((one, other), (other, one))
-        for response in these
-        for effect in those
-    )
-
-
-def _before(graph: CausalGraph, district: District) -> bool:
-    """Whether the parents that are set come before the variables that respond."""
-    members = {response.variable for response in district}
-    outside = {value.variable for response in district for value in response.parents} - members
-    return graph.descendants(*members).isdisjoint(outside)
-
-
-def experimental(districts: Sequence[District], new: set[Value]) -> Expression:
-    """The formula over experiments: ``Σ Π P(c | do(pa(C)))``, of consistent factors.
-
-    A new symbol of a single factor is left out there (a marginal); one of several is summed over.
-    """
-    values = [tuple(dict.fromkeys(chain(*(r.values for r in district)))) for district in districts]
-    shared = [v for v in dict.fromkeys(chain(*values)) if v in new and sum(v in vs for vs in values) > 1]
-    factors = []
-    for district, shown in zip(districts, values):
-        own = {response.value for response in district}
-        kept = tuple(v for v in shown if v in own and (v not in new or v in shared))
-        do = tuple(v for v in shown if v not in own)
-        factors.append(P(kept, do, Regime(frozenset(v.variable for v in do))))
-    return summed(shared, product(*reversed(factors)))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pyrocausal.errors import IdentifyError
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identify.expression import OBSERVED, Expression, Regime
+from pyrocausal.identify.expression import OBSERVED, Expression, Regime, Symbol
 from pyrocausal.identify.outcome import Query
 
 
@@ -34,8 +34,10 @@ class Witness:
     """Why a query is not identified, as small as it gets.
 
     Args:
-        kind: "hedge" (Shpitser and Pearl 2006), "inconsistent" (one variable would need two values at once
-            in a district, Shpitser and Pearl 2007), or "impossible".
+        kind: "hedge" (Shpitser and Pearl 2006), "thicket" (a hedge for each of several known distributions,
+            Lee, Correa and Bareinboim 2019), "inconsistent" (one variable would need two values at once in a
+            district, Shpitser and Pearl 2007), or "impossible" (all that is known was measured where the
+            mechanisms in question were replaced).
         nodes: of a hedge, its larger forest: a district that reaches the outcome.
         root: the smaller forest, inside of it.
         text: the same, in a sentence.
@@ -81,8 +83,22 @@ class Estimand:
     def evaluate(
         self, pmf: pd.Series | Mapping[Regime, pd.Series], values: Mapping[str, Any] | None = None
     ) -> Any:
-        """The value on tables of probabilities: see `Expression.evaluate`."""
-        return self._needed().evaluate(pmf, values)
+        """The value on tables of probabilities: see `Expression.evaluate`.
+
+        Over values that do not matter (`arbitrary`), it is the mean of those that the tables have.
+        """
+        found = self._needed().at(pmf, values)
+        return found.averaged(
+            str(symbol) for symbol in self.arbitrary if str(symbol) in found.axes
+        ).to_pandas()
+
+    @property
+    def arbitrary(self) -> tuple[Symbol, ...]:
+        """Free in the formula, and not asked about: whatever they are, the true distribution gives one value.
+
+        So z in the napkin's ``[Σ_w P(x, y | w, z) P(w)] / [Σ_w P(x | w, z) P(w)]``.
+        """
+        return tuple(sorted(self._needed().free - self.query.symbols))
 
     def _needed(self) -> Expression:
         if self.expression is None:

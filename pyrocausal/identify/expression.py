@@ -114,11 +114,16 @@ class Expression:
         1    0.666667
         dtype: float64
         """
-        known = as_known(pmf, OBSERVED)
-        found = self.table(known)
+        return self.at(pmf, values).to_pandas()
+
+    def at(
+        self, pmf: pd.Series | Mapping[Regime, pd.Series], values: Mapping[str, Any] | None = None
+    ) -> Table:
+        """`evaluate`, as a table: a cell is NaN where it hangs on an event of probability zero."""
+        found = self.table(as_known(pmf, OBSERVED))
         for name, value in (values or {}).items():
             found = found.at(name, value)
-        return found.to_pandas()
+        return found
 
     def __mul__(self, other: Expression) -> Expression:
         return product(self, other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pyrocausal.errors import IdentifyError, did_you_mean
 from pyrocausal.graph.causal_graph import CausalGraph
@@ -41,29 +41,37 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
     >>> identify(bow, y_do_x).witness.nodes
     {'x', 'y'}
     """
+    check_one_population(known)
     return answered(graph, query, sources(known))
 
 
 def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estimand:
     """`identify`, with populations that differ."""
-    projected = graph.project()
-    _check_names(graph, query, known)
-    if query.rung == 3:
-        raise IdentifyError(  # the one place where counterfactuals will be identified
-            f"{query} speaks of more than one world, and identification of counterfactuals is not here yet",
-            fix="ask about one world: P(y | do(x), z)",
-        )
-    values = _values(query)
-    asked = [[outcome.variable for outcome in group] for group in (query.outcomes, query.given)]
-    actions = [action.variable for action in query.world or ()]
-    question = Question(projected, asked[0], actions, asked[1], known)
-    regimes = tuple(source.regime for source in known)
+    projected, regimes = graph.project(), tuple(source.regime for source in known)
+    question, values = asked(graph, query, known)
     try:
         solution = question.solved()
     except Unidentified as error:
         return Estimand(query, projected, None, question.method(regimes), (), error.witness, regimes)
     expression = apart(renamed(solution.expression, values))
     return Estimand(query, projected, expression, solution.method, steps(question, solution), None, regimes)
+
+
+def asked(graph: CausalGraph, query: Query, known: Sequence[Source]) -> tuple[Question, dict[Symbol, Value]]:
+    """The question with plain symbols, and what to write for them in its answer.
+
+    Raises:
+        IdentifyError: the names are wrong, or the query is of rung 3.
+    """
+    _check_names(graph, query, known)
+    if query.rung == 3:
+        raise IdentifyError(  # the one place where counterfactuals will be identified
+            f"{query} speaks of more than one world, and identification of counterfactuals is not here yet",
+            fix="ask about one world: P(y | do(x), z)",
+        )
+    outcomes, given = ([outcome.variable for outcome in group] for group in (query.outcomes, query.given))
+    actions = [action.variable for action in query.world or ()]
+    return Question(graph.project(), outcomes, actions, given, known), _values(query)
 
 
 def _values(query: Query) -> dict[Symbol, Value]:
@@ -83,6 +91,21 @@ def _values(query: Query) -> dict[Symbol, Value]:
     return {Symbol(name): value for name, value in values.items() if value != Symbol(name)}
 
 
+def check_one_population(known: Iterable[Regime]) -> None:
+    """What is known is of the population that is asked about.
+
+    Raises:
+        IdentifyError: it is not.
+    """
+    for regime in known:
+        if regime.population:
+            raise IdentifyError(
+                f"a distribution of another population, {regime.population!r}, is among the known ones",
+                why="it has to be said which mechanisms differ there",
+                fix="pyrocausal.identify.transport(graph, query, differs={...}, known=...)",
+            )
+
+
 def _check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> None:
     if not query.outcomes:
         raise IdentifyError("the query has no outcome", fix='e.g. Query((Outcome.of("y"),))')
@@ -92,7 +115,6 @@ def _check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> N
         check_observed(graph, _named(outcome), f"the query {query}")
     for source in known:
         check_observed(graph, source.regime.do, "an experiment that is known")
-        check_observed(graph, source.differs, f"what differs in population '{source.regime.population}'")
 
 
 def _named(outcome: Value | Outcome) -> list[str]:
@@ -107,16 +129,31 @@ def check_observed(graph: CausalGraph, names: Collection[str], where: str) -> No
     Raises:
         IdentifyError: a name is not a node, or latent.
     """
+    check_nodes(graph, names, where)
+    for name in sorted(graph.latent.intersection(names)):
+        raise IdentifyError(
+            f"{name!r}, which is named in {where}, is latent",
+            why="formulas are over observed variables",
+            fix="name observed variables only, or observe it",
+        )
+
+
+def check_nodes(graph: CausalGraph, names: Collection[str], where: str) -> None:
+    """Names of nodes, or an error that says where they stand.
+
+    Raises:
+        IdentifyError: a name is not a node; or there is a string for a collection of names.
+    """
+    if isinstance(names, str):
+        raise IdentifyError(
+            f"{where} is the string {names!r}, where names were expected",
+            why="a string is read letter by letter",
+            fix=f"write [{names!r}]",
+        )
     for name in sorted(names):
         if name not in graph:
             raise IdentifyError(
                 f"the graph has no node {name!r}, which is named in {where}",
                 why=f"its nodes are {', '.join(graph.nodes)}",
                 fix=did_you_mean(name, graph.nodes) or "use one of these",
-            )
-        if name in graph.latent:
-            raise IdentifyError(
-                f"{name!r}, which is named in {where}, is latent",
-                why="formulas are over observed variables",
-                fix="ask about observed variables, or observe it",
             )

@@ -150,7 +150,7 @@ class Question:
         return {cause for name in names for cause in self.graph.parents[name] if cause in actions}
 
     def _direct(self) -> Solution | None:
-        """The answer, if a known distribution has it: the same nodes matter there, with the same mechanisms."""
+        """The answer, if a known distribution has it: there the same nodes matter, by the same mechanisms."""
         asked = self.outcomes | self.given
         relevant = self._relevant(asked, self.actions)
         for source in self.known:

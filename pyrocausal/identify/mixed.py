@@ -69,19 +69,39 @@ class Mixed:
         within: AbstractSet[str],
         silent: AbstractSet[str] = frozenset(),
     ) -> bool:
-        """m-separation in the subgraph; edges out of ``silent`` nodes are left out (Pearl's underline).
+        """m-separation of disjoint sets in the subgraph.
 
-        It searches among ancestors only, where alone paths can be open.
+        Args:
+            silent: nodes whose outgoing edges are left out (Pearl's underline).
         """
-        targets = set(b) - given
+        return self.connected(a, b, given, within, silent).isdisjoint(b)
+
+    def boundary(self, names: Collection[str], given: AbstractSet[str], within: AbstractSet[str]) -> set[str]:
+        """The part of ``given`` that screens the rest of it off from ``names``; there is one smallest.
+
+        A given node can go if it is separated from ``names`` by the other ones; all that can go, can go
+        together (the intersection axiom holds for m-separation). Such nodes are those that no walk reaches
+        that is open given all of ``given``.
+        """
+        return self.connected(names, (), given, within) & given
+
+    def connected(
+        self,
+        sources: Collection[str],
+        targets: Collection[str],
+        given: AbstractSet[str],
+        within: AbstractSet[str],
+        silent: AbstractSet[str] = frozenset(),
+    ) -> set[str]:
+        """The nodes where open walks end, given nodes too, among the ancestors of all that is named."""
 
         def causes(name: str) -> list[str]:
             return [c for c in self.parents[name] if c in within and c not in silent]
 
         opened = _reached(causes, given)
-        relevant = _reached(causes, {*a, *targets} - opened) | opened
-        # states: (node, whether the walk came in along an arrowhead)
-        frontier = [(name, False) for name in a if name not in given]
+        near = _reached(causes, {*sources, *targets, *opened})
+        # a state is a node, and whether the walk came in by an arrowhead
+        frontier = [(name, False) for name in sources]
         seen: set[tuple[str, bool]] = set()
         while frontier:
             state = frontier.pop()
@@ -89,15 +109,12 @@ class Mixed:
                 continue
             seen.add(state)
             name, head = state
-            if name in targets:
-                return False
-            if name not in given:
-                if name not in silent:
-                    frontier += [(child, True) for child in self.children[name] if child in relevant]
+            if name not in given and name not in silent:
+                frontier += [(child, True) for child in self.children[name] if child in near]
             if (name in opened) if head else (name not in given):
                 frontier += [(cause, False) for cause in causes(name)]
-                frontier += [(spouse, True) for spouse in self.spouses[name] if spouse in relevant]
-        return True
+                frontier += [(spouse, True) for spouse in self.spouses[name] if spouse in near]
+        return {name for name, _ in seen}
 
 
 def _closure(neighbours: Mapping[str, list[str]], names: Iterable[str], within: AbstractSet[str]) -> set[str]:

@@ -44,7 +44,6 @@ BOTH = Query((_of("y", Y1, [X1]), _of("y", Y0, [X0])))  # necessity and sufficie
 
 MEDIATION = "x -> m -> y; x -> y"
 FAIRNESS = "z -> x -> m -> y; x -> y; z -> m; z -> y"
-TIKKA = "Tikka, Identifying counterfactual queries with the R package cfid (2022)"
 SHPITSER = "Shpitser and Pearl, What counterfactuals can be tested (2007)"
 TREATED_SOURCE = "Shpitser and Pearl, Effects of treatment on the treated (2009)"
 PEARL = "Pearl, Direct and indirect effects (2001)"
@@ -56,7 +55,7 @@ CLASSICS = (
         "effect on the treated, backdoor",
         "z -> x -> y; z -> y",
         TREATED,
-        "Σ_z P(y | x, z) P(z | x')",
+        "Σ_z P(y | z, x) P(z | x')",
         "Σ_z P(y | do(z, x)) P(z | x')",
         TREATED_SOURCE,
     ),
@@ -64,8 +63,8 @@ CLASSICS = (
         "effect on the treated, front door",
         "x -> m -> y; x <-> y",
         TREATED,
-        "Σ_m P(m | x) P(y | x', m)",
-        "[Σ_m P(m | do(x)) P(x', y | do(m))] / [P(x')]",
+        "Σ_m P(m | x) P(y | m, x')",
+        "Σ_m P(m | do(x)) P(y | do(m), x')",
         TREATED_SOURCE,
     ),
     Classic("effect on the treated, confounded", "x -> y; x <-> y", TREATED, None, None, TREATED_SOURCE),
@@ -95,7 +94,7 @@ CLASSICS = (
         "natural effects, mediator confounded by what is seen",
         MEDIATION + "; z -> m; z -> y",
         NATURAL,
-        "Σ_{m, z} P(y | x=1, m, z) P(m | x=0, z) P(z)",
+        "Σ_{z, m} P(y | x=1, z, m) P(m | x=0, z) P(z)",
         "Σ_{z, m} P(y | do(x=1, z, m)) P(z, m | do(x=0))",
         PEARL,
     ),
@@ -107,13 +106,20 @@ CLASSICS = (
         "Σ_m P(y | do(x=1, m)) P(m | do(x=0))",
         PEARL,
     ),
-    Classic("natural effects, confounder caused by treatment", "x -> z -> m -> y; z -> y; x -> y", NATURAL, None, None, AVIN),
+    Classic(
+        "natural effects, confounder caused by treatment",
+        "x -> z -> m -> y; z -> y; x -> y",
+        NATURAL,
+        None,
+        None,
+        AVIN,
+    ),
     Classic(
         "a direct effect on the treated",
         FAIRNESS,
         Query(NATURAL.outcomes, (_of("x", X1),)),
-        "Σ_{m, z} P(y | x=1, m, z) P(m | x=0, z) P(z | x=1)",
-        None,
+        "Σ_{z, m} P(y | z, x=1, m) P(m | z, x=0) P(z | x=1)",
+        "Σ_{z, m} P(y | do(z, x=1, m)) P(m | do(z, x=0)) P(z | x=1)",
         "Zhang and Bareinboim, Fairness in decision-making: the causal explanation formula (2018)",
     ),
     Classic(
@@ -129,15 +135,15 @@ CLASSICS = (
         "x -> m -> w -> y; x -> w; x -> y; m -> y",
         Query((_of("y", do=[X0, _of("m", do=[X0]), _of("w", do=[X1, _of("m", do=[X0])])]),)),
         "Σ_{m, w} P(y | x=0, m, w) P(w | x=1, m) P(m | x=0)",
-        None,
+        "Σ_{m, w} P(y | do(x=0, m, w)) P(w | do(x=1, m)) P(m | do(x=0))",
         AVIN,
     ),
     Classic(
         "four worlds",
         "x -> w -> y; d -> z -> y; x <-> y",
         Query((_of("y", do=[X]),), (_of("x", OTHER_X), _of("z", do=[Symbol("d")]), _of("d"))),
-        "Σ_w P(w | x) P(y | x', w, z)",
-        "[Σ_w P(w | do(x)) P(x', y | do(w, z))] / [P(x')]",
+        "Σ_w P(w | x) P(y | w, z, x')",
+        "Σ_w P(w | do(x)) P(y | do(w, z), x')",
         SHPITSER,
     ),
     Classic(

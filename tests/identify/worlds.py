@@ -74,7 +74,7 @@ class World:
     def truth(
         self, outcomes: Collection[str], do: Collection[str], given: Collection[str] = ()
     ) -> np.ndarray:
-        """P(outcomes | do, given), on the axes of all nodes; those that it does not depend on have length 1."""
+        """P(outcomes | do, given), on the axes of all nodes; those that do not occur have length 1."""
         joint = self.joint(do)
         nodes = self.graph.nodes
 
