@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -31,11 +30,10 @@ from pyrocausal.identify.outcome import Query
 from pyrocausal.identify.weights import Moves, c_factor
 
 Pair = tuple[DiscreteSCM, DiscreteSCM]
-Given = Literal["observational", "experimental"]
 
 SMALLEST = 1e-3  # a difference that counts
 SIZES = (4, 8, 16, 32, 64, 128, 256)  # levels of the pivot
-ENOUGH = 1.6  # a difference of this much / size ends the search: a larger one is not worth a larger model
+ENOUGH = 1.2  # a difference of this much / size ends the search: a larger one is not worth a larger model
 CHANGES = 40  # tried of the best model of each size
 EQUAL = 1e-9  # of what is known, relative
 
@@ -44,7 +42,7 @@ def counterexample(
     graph: CausalGraph,
     query: Query,
     known: Sequence[Regime] = (OBSERVED,),
-    given: Given = "observational",
+    given: str = "observational",
     seed: int = 0,
 ) -> Pair:
     """Two models that nothing known tells apart, with different answers to the query.
@@ -65,7 +63,7 @@ def counterexample(
     Raises:
         IdentifyError: the query is identified; or no pair was found.
 
-    >>> from pyrocausal.identify import Constant
+    >>> from pyrocausal.identify import Constant, Outcome
     >>> bow = CausalGraph.from_string("x -> y; x <-> y")
     >>> effect = Query((Outcome.of("y", Constant("y", 1), do=[Constant("x", 1)]),))
     >>> low, high = counterexample(bow, effect)
@@ -89,7 +87,7 @@ def counterexample(
 # ---- the graph and what is known --------------------------------------------------------------
 
 
-def _needed(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Given) -> CausalGraph:
+def _needed(graph: CausalGraph, query: Query, known: Sequence[Regime], given: str) -> CausalGraph:
     """The graph without edges that the query need not have to be unidentified."""
     if others := [regime.population for regime in known if regime.population]:
         raise IdentifyError(
@@ -115,13 +113,13 @@ def _needed(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Gi
     return CausalGraph(nodes, *kept)
 
 
-def _estimand(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Given) -> Estimand:
+def _estimand(graph: CausalGraph, query: Query, known: Sequence[Regime], given: str) -> Estimand:
     if query.rung == 3 or given != "observational":
         return identify_counterfactual(graph, query, known, given)
     return identify(graph, query, known)
 
 
-def _factors(graph: CausalGraph, known: Sequence[Regime], given: Given) -> list[tuple[str, ...]]:
+def _factors(graph: CausalGraph, known: Sequence[Regime], given: str) -> list[tuple[str, ...]]:
     """The sets S whose Q[S] is known."""
     if given == "experimental":
         parts = (part for names in graph.districts for part in _subsets(names))
