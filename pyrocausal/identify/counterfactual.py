@@ -100,9 +100,8 @@ def identify_counterfactual(
             steps.append(Step(str(expression), "all put in"))
     if given == "experimental":
         known = tuple(dict.fromkeys(p.regime for p in _distributions(expression)))
-    return Estimand(
-        query, graph, expression, "IDC*" if query.given else "ID*", tuple(steps), witness, tuple(known)
-    )
+    method = "IDC*" if query.given else "ID*"
+    return Estimand(query, graph, expression, method, tuple(steps), witness, tuple(known), given)
 
 
 def _over_experiments(
