@@ -209,7 +209,12 @@ def sensitivity(picture: Any, *, ax: Axes | None = None) -> Axes:
     x, y = (np.linspace(1e-9, min(r, 0.98), 120) for r in reach)
     left = regression.estimate - np.sign(regression.estimate) * regression.bias_at(x[None, :], y[:, None])
     lines = ax.contour(
-        x, y, left, levels=np.sort(np.linspace(-1, 1, 11) * regression.estimate), colors="0.5", linewidths=0.8
+        x,
+        y,
+        left,
+        levels=np.sort(np.linspace(-0.4, 1, 8) * regression.estimate),
+        colors="0.5",
+        linewidths=0.8,
     )
     ax.clabel(lines, fmt="%.3g", fontsize=7)
     if left.min() < 0 < left.max():
@@ -226,7 +231,7 @@ def sensitivity(picture: Any, *, ax: Axes | None = None) -> Axes:
         textcoords="offset points",
         fontsize="small",
     )
-    ax.set_xlabel("share of the treatment's rest that a hidden cause explains")
+    ax.set_xlabel("what a hidden cause explains of the treatment's rest")
     ax.set_ylabel("… of the outcome's rest")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda share, _: f"{share:.0%}")

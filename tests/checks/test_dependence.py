@@ -41,7 +41,10 @@ def test_distance_correlation_is_the_bias_corrected_one():
     a, b = centred_distances(x), centred_distances(y)
     assert float(a @ b) == pytest.approx(square, abs=1e-5)
     assert distance_correlation(a, b)[1] == pytest.approx(stats.chi2.sf(max(7 * square + 1, 0), 1), rel=1e-4)
-    assert distance_correlation(centred_distances(np.ones((7, 1))), b) == (0.0, pytest.approx(0.3173, abs=1e-3))
+    assert distance_correlation(centred_distances(np.ones((7, 1))), b) == (
+        0.0,
+        pytest.approx(0.3173, abs=1e-3),
+    )
 
 
 @pytest.mark.parametrize("law", ["normal", "heavy", "binary", "several"])

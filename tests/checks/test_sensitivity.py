@@ -96,7 +96,9 @@ def test_the_regression_is_least_squares():
     ours = Regression.of(y, d, seen)
     fit = statsmodels.OLS(y, np.column_stack([np.ones(len(y)), d, *seen.values()])).fit()
     assert (ours.estimate, ours.se, ours.dof) == pytest.approx((fit.params[1], fit.bse[1], fit.df_resid))
-    assert ours.causes["x"].outcome == pytest.approx(fit.tvalues[2] ** 2 / (fit.tvalues[2] ** 2 + fit.df_resid))
+    assert ours.causes["x"].outcome == pytest.approx(
+        fit.tvalues[2] ** 2 / (fit.tvalues[2] ** 2 + fit.df_resid)
+    )
 
 
 def test_what_is_needed_takes_the_effect_away():
