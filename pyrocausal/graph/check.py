@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NoReturn
 
 from pyrocausal.errors import GraphError, did_you_mean
@@ -56,8 +56,8 @@ def pairs_of(pairs: Iterable[Edge], argument: str, symmetric: bool = False) -> t
     return tuple(checked)
 
 
-def check_known(names: Iterable[str], known: Iterable[str]) -> Iterable[str]:
-    names, known = list(names), list(known)
+def check_known(names: Iterable[str], known: Collection[str]) -> list[str]:
+    names = list(names)
     for name in names:
         if name not in known:
             raise GraphError(

@@ -16,6 +16,7 @@ identifier stands in backticks, a backtick inside it doubled: ```smoking years` 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -49,20 +50,22 @@ ARROWS = {
 
 @dataclass
 class Parts:
-    """What a text mentions, each list in order of first mention; the arguments of ``CausalGraph``."""
+    """What a text mentions, each part in order of first mention; the arguments of ``CausalGraph``.
 
-    nodes: list[str] = field(default_factory=list)
-    edges: list[Edge] = field(default_factory=list)
-    bidirected: list[Edge] = field(default_factory=list)
-    latent: list[str] = field(default_factory=list)
-    intervened: list[str] = field(default_factory=list)
-    cut: list[Edge] = field(default_factory=list)
-    cut_bidirected: list[Edge] = field(default_factory=list)
+    The parts are dicts without values: ordered, and quick to ask whether they have a thing.
+    """
+
+    nodes: dict[str, None] = field(default_factory=dict)
+    edges: dict[Edge, None] = field(default_factory=dict)
+    bidirected: dict[Edge, None] = field(default_factory=dict)
+    latent: dict[str, None] = field(default_factory=dict)
+    intervened: dict[str, None] = field(default_factory=dict)
+    cut: dict[Edge, None] = field(default_factory=dict)
+    cut_bidirected: dict[Edge, None] = field(default_factory=dict)
 
     def add(self, part: str, item: str | Edge) -> None:
-        """Append once: paths written one after the other may share edges."""
-        if item not in (items := getattr(self, part)):
-            items.append(item)
+        """Once: paths written one after the other may share edges."""
+        getattr(self, part)[item] = None
 
 
 class Token(NamedTuple):
@@ -74,7 +77,7 @@ class Token(NamedTuple):
 def parse(text: str) -> Parts:
     """Read a graph's text into its parts.
 
-    >>> parse("age -> quit -> gain; quit <-> gain").edges
+    >>> list(parse("age -> quit -> gain; quit <-> gain").edges)
     [('age', 'quit'), ('quit', 'gain')]
     """
     parts = Parts()
@@ -169,11 +172,12 @@ def write(graph: CausalGraph, separator: str = "; ") -> str:
 
 def chains(edges: Iterable[Edge]) -> Iterable[list[str]]:
     """Cover edges by paths, greedily, each edge once: the shortest text in the order of the edges."""
-    left = dict.fromkeys(edges)
-    while left:
-        chain = list(next(iter(left)))
-        del left[chain[0], chain[1]]
-        while (step := next((e for e in left if e[0] == chain[-1]), None)) is not None:
-            chain.append(step[1])
-            del left[step]
-        yield chain
+    left: dict[str, deque[str]] = {}
+    for cause, effect in edges:
+        left.setdefault(cause, deque()).append(effect)
+    for start in left:
+        while left[start]:
+            chain = [start]
+            while left.get(chain[-1]):
+                chain.append(left[chain[-1]].popleft())
+            yield chain
