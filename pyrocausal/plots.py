@@ -107,13 +107,13 @@ def noise(picture: Any, *, ax: Axes | None = None) -> Axes:
         picture: `report.pictures["noise"]`.
     """
     ax = _axes(ax)
-    bins = len(picture.low) + 1
-    grid = np.arange(bins + 1) / bins
-    edges = np.pad(picture.low, 1), np.pad(picture.high, 1)
+    low, high = picture.band()
+    grid = np.linspace(0, 1, len(low) + 2)
+    edges = np.pad(low, 1), np.pad(high, 1)
     ax.fill_between(grid, *edges, color="0.5", alpha=0.25, linewidth=0, label="right models")
     ax.axhline(0, color="0.5", linewidth=0.8)
-    for name, line in picture.lines().items():
-        outside = bool(((line < picture.low) | (line > picture.high)).any())
+    for name, line in picture.differences().items():
+        outside = bool(((line < low) | (line > high)).any())
         style: dict[str, Any] = {"linewidth": 1.6, "label": name} if outside else {"color": "0.5"}
         ax.plot(grid, np.pad(line, 1), **{"linewidth": 0.8, **style})
     ax.set_xlabel("noise, as a share of its law")

@@ -59,14 +59,20 @@ class NoisePicture:
 
     Attributes:
         uniform: by variable, the noise as numbers in (0, 1); of several coordinates the one that fits worst.
-        low, high: the band of the difference of distribution functions, of all variables together.
+        alpha: the chance that some line of a right model leaves the band.
+        lines: how many coordinates there are in all.
     """
 
     uniform: Mapping[str, np.ndarray]
-    low: np.ndarray
-    high: np.ndarray
+    alpha: float
+    lines: int
 
-    def lines(self) -> dict[str, np.ndarray]:
+    def band(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the differences of distribution functions of right models stay, all together."""
+        units = len(next(iter(self.uniform.values())))
+        return band(units, BINS - 1, self.alpha / self.lines)
+
+    def differences(self) -> dict[str, np.ndarray]:
         """By variable, `difference` of its noise."""
         return {name: difference(uniform) for name, uniform in self.uniform.items()}
 
@@ -132,8 +138,7 @@ def _laws(noise: Mapping[str, np.ndarray], alpha: float) -> tuple[list[Trial], N
     if not tests:
         return [], None
     lines = sum(uniform.shape[1] for uniform in noise.values())
-    low, high = band(len(next(iter(worst.values()))), BINS - 1, alpha / lines)
-    return tests, NoisePicture(worst, low, high)
+    return tests, NoisePicture(worst, alpha, lines)
 
 
 def difference(uniform: np.ndarray) -> np.ndarray:

@@ -93,10 +93,10 @@ def test_conditional_independence_keeps_its_level(kind):
     """The normal law is a limit: at 400 rows the rate is up to 0.08 at level 0.05."""
     rng = np.random.default_rng(2)
     p = []
-    for _ in range(150):
+    for _ in range(100):
         x, y, z = confounded(kind, 400, rng)
         p.append(conditional_independence(bent(x), bent(y), z)[1])
-    assert sum(np.array(p) <= LEVEL) <= at_most(150, 0.08)
+    assert sum(np.array(p) <= LEVEL) <= at_most(100, 0.08)
 
 
 @pytest.mark.parametrize("effect", [lambda x: x / 2, lambda x: x**2 / 2, np.abs])

@@ -1,33 +1,12 @@
-"""The independences of a graph are found, and tested on rows."""
-
-import itertools
-import random
+"""The independences of a graph are tested on rows: right graphs pass at the stated rate, wrong ones fail."""
 
 import pyro
 import pyro.distributions as dist
-import pytest
 import torch
 
 import pyrocausal as pc
-from pyrocausal.checks.implications import FAMILY, check_implications, independences
+from pyrocausal.checks.implications import FAMILY, check_implications
 from pyrocausal.checks.rows import Rows
-from pyrocausal.graph import CausalGraph
-from tests.graph.random_graphs import random_graph
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_every_pair_that_can_be_separated_is_and_by_no_more_than_needed(seed):
-    graph = random_graph(random.Random(seed), size=6, edge=0.4, arc=0.15)
-    found = {(i.x, i.y): i.given for i in independences(graph)}
-    for x, y in itertools.combinations(graph.nodes, 2):
-        others = [n for n in graph.nodes if n not in (x, y)]
-        sets = [s for k in range(len(others) + 1) for s in itertools.combinations(others, k)]
-        if not any(graph.is_d_separated(x, y, s) for s in sets):
-            assert (x, y) not in found
-            continue
-        given = found[x, y]
-        assert graph.is_d_separated(x, y, given)
-        assert not any(graph.is_d_separated(x, y, [g for g in given if g != one]) for one in given)
 
 
 def findings(scm, data, alpha=0.01, seed=0):
@@ -52,8 +31,9 @@ def test_a_right_graph_passes_at_the_stated_rate():
     """40 samples at level 0.05 for the family: more than 8 alarms have a chance below 1e-4."""
     scm = pc.SCM(chain())
     alarms = 0
+    rows = scm.sample(40 * 500, seed=0).to_pandas()
     for seed in range(40):
-        found = findings(scm, scm.sample(500, seed=seed), alpha=0.05, seed=seed)
+        found = findings(scm, rows[500 * seed : 500 * (seed + 1)], alpha=0.05, seed=seed)
         alarms += any(f.verdict != "pass" for f in found)
     assert [f.about for f in found][:2] == ["sick ⫫ b | a", "sick ⫫ c | b"]
     assert alarms <= 8
@@ -95,8 +75,3 @@ def test_latents_count_as_hidden_and_computed_variables_are_left_out():
     full = pc.SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)))
     (nothing,) = findings(full, full.sample(60, seed=0))
     assert (nothing.check, nothing.verdict) == (FAMILY.check, "not run")
-
-
-def test_ancestors_separate_if_anything_does():
-    graph = CausalGraph.from_string("a -> b <- c; b -> d; a <-> d")
-    assert [str(i) for i in independences(graph)] == ["a ⫫ c", "c ⫫ d | a, b"]
