@@ -34,7 +34,7 @@ LAW = Family(
     matters=0.1,
     fine="its noise has the law that the model gives it",
     todo="give the mechanism a law of more freedom: m.Continuous(), or a flow",
-    small="More rows, or longer training, may mend it",
+    small="more rows, or longer training, may mend it",
 )
 PARENTS = Family(
     "noise and causes",
@@ -42,7 +42,7 @@ PARENTS = Family(
     matters=0.15,
     fine="its noise is independent of its causes",
     todo="let the mechanism bend, vary its spread or interact: m.Continuous()",
-    small="More rows, or longer training, may mend it",
+    small="more rows, or longer training, may mend it",
 )
 OTHERS = Family(
     "noise and noise",

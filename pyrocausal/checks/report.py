@@ -80,7 +80,7 @@ class Family:
             elif test.number >= self.matters:
                 verdict, meaning, todo = "fail", test.meaning, self.todo
             else:
-                verdict, meaning, todo = "warn", test.meaning, f"It is small. {self.small or self.todo}"
+                verdict, meaning, todo = "warn", test.meaning, f"it is small: {self.small or self.todo}"
             found.append(
                 Finding(self.check, test.about, verdict, test.number, self.unit, float(p), meaning, todo)
             )

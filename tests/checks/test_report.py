@@ -33,7 +33,7 @@ def test_a_failure_is_sure_and_large():
     tests = [Trial("a", 0.3, 1e-6, "bad"), Trial("b", 0.05, 1e-6, "bad"), Trial("c", 0.3, 0.2, "bad")]
     found = FAMILY.judged(tests, alpha=0.01)
     assert [f.verdict for f in found] == ["fail", "warn", "pass"]
-    assert [f.todo for f in found] == ["mend it", "It is small. train on", ""]
+    assert [f.todo for f in found] == ["mend it", "it is small: train on", ""]
     assert found[2].meaning == "fine" and found[0].meaning == "bad"
     assert FAMILY.judged([], alpha=0.01) == []
 
