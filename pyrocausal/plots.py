@@ -141,6 +141,7 @@ def independences(findings: Sequence[Any], *, most: int = 12, ax: Axes | None = 
     for place, f in zip(places, shown):
         ax.text(f.number, place, "  " + f.about.replace("⫫", "⊥"), va="center", fontsize="small")
     ax.set_yticks([])
+    ax.set_ylim(min(-0.7, len(shown) - 4.3), len(shown) - 0.3)  # few bars are no wider than many
     ax.set_xlim(0, max(0.2, 2.2 * max(f.number for f in shown)))
     ax.set_xlabel("partial correlation in the rows")
     ax.locator_params(axis="x", nbins=5)

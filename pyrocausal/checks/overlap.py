@@ -62,7 +62,7 @@ class Overlap:
         else:
             verdict, meaning = "pass", worth
         todo = "" if verdict == "pass" else _HELP
-        unit = f"of rows with a chance below {RARE:g}"
+        unit = f"of the rows below a chance of {RARE:g}"
         return Finding(CHECK, self.action, verdict, float(rare), unit, meaning=meaning, todo=todo)
 
 
