@@ -2,19 +2,37 @@
 
 from pyrocausal import guides, mechanisms
 from pyrocausal._version import __version__ as __version__
+from pyrocausal.answer import Answer
 from pyrocausal.calibration import Calibration, check_abduction
+from pyrocausal.effects import (
+    atc,
+    ate,
+    att,
+    cate,
+    cde,
+    dose_response,
+    ett,
+    ite,
+    nde,
+    nie,
+    pn,
+    pns,
+    ps,
+    total_effect,
+)
 from pyrocausal.errors import PyrocausalError
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
 from pyrocausal.intervene import edge, natural, policy
+from pyrocausal.query import identify
 from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm import SCM
 from pyrocausal.twin import twin
 from pyrocausal.units import units
 
 __all__ = [
-    "SCM",
+    "Answer",
     "Calibration",
     "CausalGraph",
     "Counterfactual",
@@ -23,17 +41,33 @@ __all__ = [
     "Noise",
     "Posterior",
     "PyrocausalError",
+    "SCM",
     "Samples",
     "abduct",
+    "atc",
+    "ate",
+    "att",
+    "cate",
+    "cde",
     "check_abduction",
     "do",
+    "dose_response",
     "edge",
+    "ett",
     "exogenous",
     "guides",
+    "identify",
+    "ite",
     "mechanisms",
     "natural",
+    "nde",
+    "nie",
+    "pn",
+    "pns",
     "policy",
     "predict",
+    "ps",
+    "total_effect",
     "twin",
     "units",
 ]

@@ -22,9 +22,9 @@ from torch import Tensor
 from pyrocausal import plots
 from pyrocausal.abduct import prior
 from pyrocausal.errors import DataError, EvidenceError
+from pyrocausal.randomness import generator_of
 from pyrocausal.samples import Noise, Samples
 from pyrocausal.scm import SCM
-from pyrocausal.scm.base import generator_of
 from pyrocausal.table import Checked, whole
 from pyrocausal.uniformity import band, counts, uniformity
 from pyrocausal.variables import check_names

@@ -15,6 +15,7 @@ from pyrocausal.errors import GraphError, ProgramError
 from pyrocausal.fit import History, prior_weights
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.discover import Structure, discover
+from pyrocausal.graph.given import as_graph
 from pyrocausal.guides import Encoder, Guide
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
@@ -156,16 +157,3 @@ def _compare(declared: CausalGraph, seen: CausalGraph) -> None:
         )
     for a, b in sorted(set(declared.edges) - set(seen.edges)):
         logger.warning("The declared edge %s -> %s was never seen in the program.", a, b)
-
-
-def as_graph(graph: Any) -> CausalGraph:
-    if isinstance(graph, CausalGraph):
-        return graph
-    if isinstance(graph, str):
-        return CausalGraph.from_string(graph)
-    if not hasattr(graph, "is_directed"):
-        raise GraphError(
-            f"{graph!r} is no graph",
-            fix='pass text such as "age -> quit; quit -> gain", a CausalGraph or a networkx graph',
-        )
-    return CausalGraph.from_networkx(graph)

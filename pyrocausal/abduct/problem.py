@@ -68,7 +68,8 @@ class Problem:
 
     @property
     def units(self) -> int:
-        return len(next(iter(self.evidence.values())))
+        """How many; without any evidence, it is about one."""
+        return len(next(iter(self.evidence.values()), (None,)))
 
     @property
     def unobserved(self) -> dict[str, Variable]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyrocausal.checks.effect import Effect, effect_of
+from pyrocausal.checks.effect import Effect, Question, effect_of
 from pyrocausal.checks.hidden import check_hidden
 from pyrocausal.checks.implications import check_implications
 from pyrocausal.checks.noise import check_noise
@@ -32,7 +32,7 @@ def check(
     scm: Any,
     data: Any,
     *,
-    effect: Callable[[Any, Any], Any] | None = None,
+    effect: str | Callable[[Any, Any], Any] | None = None,
     treatment: str | None = None,
     outcome: str | None = None,
     contrast: tuple[Any, Any] = (1, 0),
@@ -58,7 +58,7 @@ def check(
     count = _refits(refits)
     FitOptions.of({**options, "seed": seed})  # refuses what training does not know, at the door
     asked = effect_of(effect, treatment, outcome, contrast)
-    if isinstance(asked, Effect):
+    if isinstance(asked, Effect | Question):
         asked.check(scm)
     table = Rows.of(scm, data)
     if len(table) < LEAST:

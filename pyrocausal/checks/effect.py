@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pyrocausal.ask import ask
+from pyrocausal.ask.actions import actions
+from pyrocausal.ask.door import checked
 from pyrocausal.errors import QueryError
+from pyrocausal.query import parse
+from pyrocausal.query.syntax import Operation, Term, Variable
 from pyrocausal.variables import check_names
 
 
@@ -71,37 +76,84 @@ class Effect:
                 why="no directed path leads from one to the other",
                 fix="ask about a descendant, or add the edge",
             )
-        for actions in self.actions:
-            if actions:
-                scm.do(actions)  # what it refuses is refused here
+        for acts in self.actions:
+            if acts:
+                scm.do(acts)  # what it refuses is refused here
 
     def __str__(self) -> str:
-        a, b = ("" if value is None else f" | do({self.treatment}{_shown(value)})" for value in self.contrast)
+        a, b = ("" if value is None else f" | do({self.treatment}{shown(value)})" for value in self.contrast)
         return f"E[{self.outcome}{a}] - E[{self.outcome}{b}]"
 
 
-def _shown(value: Any) -> str:
-    return f" by {getattr(value, '__name__', 'function')}" if callable(value) else f"={value}"
+def shown(value: Any) -> str:
+    """What a variable is set to, in short."""
+    if callable(value):
+        return f" by {getattr(value, '__name__', 'function')}"
+    return f"={value:g}" if isinstance(value, float) else f"={value}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Any other number that is asked in text, of given rows."""
+
+    text: str
+
+    def __call__(self, scm: Any, rows: Any) -> float:
+        return float(ask(scm, self.text, data=rows, seed=0))
+
+    def check(self, scm: Any) -> None:
+        """Errors for a question that can't be asked of this SCM."""
+        checked(parse(self.text), scm.variables, self.text)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def effect_of(effect: Any, treatment: str | None, outcome: str | None, contrast: tuple[Any, Any]) -> Any:
     """What the user asked about, if anything: an `Effect`, or a function of an SCM and rows."""
     if effect is not None and (treatment is not None or outcome is not None):
         raise QueryError("the effect is given twice", fix="pass effect=, or treatment= and outcome=")
-    if isinstance(effect, str) or not (effect is None or callable(effect)):
-        raise QueryError(
-            f"effect={effect!r} is no function of an SCM and rows",
-            fix='write treatment="t", outcome="y", contrast=(1, 0)',
-        )
+    if isinstance(effect, str):
+        return read_effect(effect)
     if effect is not None:
+        if not callable(effect):
+            raise QueryError(
+                f"effect={effect!r} is neither text nor a function of an SCM and rows",
+                fix='write "E[y | do(t=1)] - E[y | do(t=0)]", or treatment="t", outcome="y"',
+            )
         return effect
-    if (treatment is None) != (outcome is None):
+    if treatment is None and outcome is None:
+        return None
+    if treatment is None or outcome is None:
         raise QueryError(
             "an effect has a treatment and an outcome",
             fix='write treatment="t", outcome="y", contrast=(1, 0)',
         )
-    if treatment is None or outcome is None:
-        return None
     if not isinstance(contrast, tuple) or len(contrast) != 2:
         raise QueryError(f"contrast={contrast!r} is no pair of actions", fix="write contrast=(1, 0)")
     return Effect(treatment, outcome, contrast)
+
+
+def read_effect(text: str) -> Effect | Question:
+    """A difference of one outcome's means under two actions on one variable; else a question as it is.
+
+    >>> read_effect("E[y | do(t=1)] - E[y]")
+    Effect(treatment='t', outcome='y', contrast=(1.0, None))
+    >>> read_effect("E[y_{t=1} - y_{t=0}]") == read_effect("E[y | do(t=1)] - E[y | do(t=0)]")
+    True
+    >>> read_effect("E[y_{t=1} - y_{t=0} | t=0]")
+    Question(text='E[y_{t=1} - y_{t=0} | t=0]')
+    """
+    match parse(text):
+        case Operation("-", (Term("E", (Variable(y, ()),), (), a), Term("E", (Variable(same, ()),), (), b))):
+            pass
+        case Term("E", (Operation("-", (Variable(y, a), Variable(same, b))),), (), ()):
+            pass
+        case _:
+            return Question(text)
+    treatments = {setting.variable for setting in (*a, *b)}
+    if y != same or len(treatments) != 1:
+        return Question(text)
+    (treatment,) = treatments
+    first, second = (actions(world, text).get(treatment) for world in (a, b))
+    return Effect(treatment, y, (first, second))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyrocausal.checks.effect import Effect
+from pyrocausal.checks.effect import Effect, shown
 from pyrocausal.checks.report import Checked, Finding, not_run
 from pyrocausal.checks.rows import Rows
 from pyrocausal.intervene import Edge, Natural, Policy, Shift, Stochastic
@@ -79,7 +79,7 @@ def check_overlap(rows: Rows, effect: Effect) -> Checked:
         if not actions:
             continue
         action = scm.do(actions)._intervention.chains[name][-1][1]
-        label = f"do({name}{f' by {value.__name__}' if hasattr(value, '__name__') else f'={value}'})"
+        label = f"do({name}{shown(value)})"
         if isinstance(action, Natural | Edge):
             found.append(not_run(CHECK, label, "nested actions have no weights"))
             continue

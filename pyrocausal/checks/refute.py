@@ -17,7 +17,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from pyrocausal.checks.effect import Effect
+from pyrocausal.checks.effect import Effect, Question
 from pyrocausal.checks.report import Checked, Family, Finding, Trial, not_run
 from pyrocausal.checks.rows import Rows
 from pyrocausal.errors import FitError
@@ -169,7 +169,7 @@ def check_by_refits(refuter: Refuter, alpha: float) -> tuple[Checked, Refitted |
 
 
 def _named(effect: Any) -> str:
-    return str(effect) if isinstance(effect, Effect) else getattr(effect, "__name__", "the effect")
+    return str(effect) if isinstance(effect, Effect | Question) else getattr(effect, "__name__", "the effect")
 
 
 def _estimate(effect: Any, own: Refitted) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from pyrocausal.errors import IdentifyError
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identify.expression import OBSERVED, Expression, Regime
+from pyrocausal.identify.expression import OBSERVED, Expression, Regime, Symbol
 from pyrocausal.identify.outcome import Query
 
 
@@ -34,8 +35,10 @@ class Witness:
     """Why a query is not identified, as small as it gets.
 
     Args:
-        kind: "hedge" (Shpitser and Pearl 2006), "inconsistent" (one variable would need two values at once
-            in a district, Shpitser and Pearl 2007), or "impossible".
+        kind: "hedge" (Shpitser and Pearl 2006), "thicket" (a hedge for each of several known distributions,
+            Lee, Correa and Bareinboim 2019), "inconsistent" (one variable would need two values at once in a
+            district, Shpitser and Pearl 2007), or "impossible" (all that is known was measured where the
+            mechanisms in question were replaced).
         nodes: of a hedge, its larger forest: a district that reaches the outcome.
         root: the smaller forest, inside of it.
         text: the same, in a sentence.
@@ -60,6 +63,7 @@ class Estimand:
         steps: how, line by line.
         witness: why there is no formula; None if there is one.
         known: the distributions that the formula may use.
+        through: the adjustment set of "backdoor", the mediators of "front-door".
     """
 
     query: Query
@@ -69,6 +73,15 @@ class Estimand:
     steps: tuple[Step, ...] = ()
     witness: Witness | None = None
     known: tuple[Regime, ...] = (OBSERVED,)
+    through: tuple[str, ...] = ()
+
+    @property
+    def how(self) -> str:
+        """The method, with the set that it goes through: "backdoor {age, sex}"."""
+        if self.method == "backdoor" and not self.through:
+            return "no confounding"
+        named = self.method in ("backdoor", "front-door")
+        return f"{self.method} {{{', '.join(self.through)}}}" if named else self.method
 
     @property
     def identified(self) -> bool:
@@ -81,8 +94,20 @@ class Estimand:
     def evaluate(
         self, pmf: pd.Series | Mapping[Regime, pd.Series], values: Mapping[str, Any] | None = None
     ) -> Any:
-        """The value on tables of probabilities: see `Expression.evaluate`."""
-        return self._needed().evaluate(pmf, values)
+        """The value on tables of probabilities: see `Expression.evaluate`.
+
+        Over values that do not matter (`arbitrary`), it is the mean of those that the tables have.
+        """
+        found = self._needed().at(pmf, values)
+        return found.averaged(
+            str(symbol) for symbol in self.arbitrary if str(symbol) in found.axes
+        ).to_pandas()
+
+    @property
+    def arbitrary(self) -> tuple[Symbol, ...]:
+        """Free in the formula, and not asked about: on the true distribution, its value is the same for all of
+        theirs, as for z in the napkin's ``Σ_w P(x, y | w, z) P(w) / Σ_w P(x | w, z) P(w)``."""
+        return tuple(sorted(self._needed().free - self.query.symbols))
 
     def _needed(self) -> Expression:
         if self.expression is None:
@@ -96,7 +121,16 @@ class Estimand:
     def __str__(self) -> str:
         if self.expression is None:
             return f"{self.query} is not identified: {self.witness.text if self.witness else ''}"
-        return f"{self.query} = {self.expression}  [{self.method}]"
+        return f"{self.query} = {self.expression}  [{self.how}]"
 
-    def _repr_latex_(self) -> str | None:
-        return f"$${self.latex()}$$" if self.expression is not None else None
+    def _repr_html_(self) -> str:
+        if self.expression is None:
+            return f"<div>$${self.query.latex()}$$ {html.escape(self.witness.text if self.witness else '')}</div>"
+        rows = "".join(
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row)
+            + "</tr>"
+            for row in ((step.formula, step.rule, step.why) for step in self.steps)
+        )
+        details = f"<details><summary>by {html.escape(self.how)}</summary><table>{rows}</table></details>"
+        return f"<div>$${self.latex()}$$ {details}</div>"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -113,11 +114,16 @@ class Expression:
         1    0.666667
         dtype: float64
         """
-        known = as_known(pmf, OBSERVED)
-        found = self.table(known)
+        return self.at(pmf, values).to_pandas()
+
+    def at(
+        self, pmf: pd.Series | Mapping[Regime, pd.Series], values: Mapping[str, Any] | None = None
+    ) -> Table:
+        """`evaluate`, as a table: a cell is NaN where it hangs on an event of probability zero."""
+        found = self.table(as_known(pmf, OBSERVED))
         for name, value in (values or {}).items():
             found = found.at(name, value)
-        return found.to_pandas()
+        return found
 
     def __mul__(self, other: Expression) -> Expression:
         return product(self, other)
@@ -152,7 +158,7 @@ class P(Expression):
         outcomes, conditions = (tuple(Symbol(name) for name in group) for group in names)
         return cls(outcomes, conditions, regime)
 
-    @property
+    @cached_property
     def free(self) -> frozenset[Symbol]:
         return frozenset(v for v in (*self.outcomes, *self.given) if isinstance(v, Symbol))
 
@@ -190,7 +196,7 @@ class Product(Expression):
 
     factors: tuple[Expression, ...] = ()
 
-    @property
+    @cached_property
     def free(self) -> frozenset[Symbol]:
         return frozenset().union(*(factor.free for factor in self.factors))
 
@@ -219,7 +225,7 @@ class Sum(Expression):
     over: tuple[Symbol, ...]
     body: Expression
 
-    @property
+    @cached_property
     def free(self) -> frozenset[Symbol]:
         return self.body.free - frozenset(self.over)
 
@@ -241,7 +247,7 @@ class Ratio(Expression):
     numerator: Expression
     denominator: Expression
 
-    @property
+    @cached_property
     def free(self) -> frozenset[Symbol]:
         return self.numerator.free | self.denominator.free
 
@@ -259,7 +265,7 @@ class Ratio(Expression):
 class Zero(Expression):
     """The probability of what cannot happen."""
 
-    @property
+    @cached_property
     def free(self) -> frozenset[Symbol]:
         return frozenset()
 
@@ -322,6 +328,26 @@ def renamed(expression: Expression, names: Mapping[Symbol, Value]) -> Expression
             taken = {new for old, new in inner.items() if old in expression.body.free}
             fresh = {symbol: _unused(symbol, taken | expression.free) for symbol in expression.over}
             return Sum(tuple(fresh.values()), renamed(expression.body, {**inner, **fresh}))
+    return expression
+
+
+def apart(expression: Expression, taken: Iterable[Symbol] = ()) -> Expression:
+    """The same expression, with primes on bound symbols that would read like others around them.
+
+    >>> x, of_x = Symbol("x"), product(P.of("y", given=("x", "m")), P.of("x"))
+    >>> str(apart(product(P.of("m", given="x"), Sum((x,), of_x))))
+    "P(m | x) Σ_x' P(y | x', m) P(x')"
+    """
+    around = expression.free | frozenset(taken)
+    match expression:
+        case Product():
+            return Product(tuple(apart(factor, around) for factor in expression.factors))
+        case Ratio():
+            return Ratio(apart(expression.numerator, around), apart(expression.denominator, around))
+        case Sum():
+            fresh = {symbol: _unused(symbol, around) for symbol in expression.over}
+            body = renamed(expression.body, {old: new for old, new in fresh.items() if old != new})
+            return Sum(tuple(fresh.values()), apart(body, around | frozenset(fresh.values())))
     return expression
 
 

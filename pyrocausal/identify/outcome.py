@@ -75,6 +75,12 @@ class Query:
         return worlds.pop() if len(worlds) == 1 else None
 
     @property
+    def symbols(self) -> frozenset[Symbol]:
+        """The symbols in it: the answer is a table over these, or some of them."""
+        outcomes = (*self.outcomes, *self.given)
+        return frozenset(s for o in outcomes for part in (o.value, *o.do) for s in _symbols(part))
+
+    @property
     def rung(self) -> int:
         """1: seeing, 2: doing, 3: imagining (Pearl's ladder of causation)."""
         if self.world is None or any(outcome.nested for outcome in (*self.outcomes, *self.given)):
@@ -90,7 +96,7 @@ class Query:
     def _written(self, show, bar: str) -> str:
         if self.rung == 2:  # one world: y | do(x), z
             acted = ", ".join(show(action) for action in self.world or ())
-            do = f"do({acted})" if bar == " | " else rf"\\operatorname{{do}}({acted})"
+            do = f"do({acted})" if bar == " | " else rf"\operatorname{{do}}({acted})"
             plain = [[Outcome(o.variable, o.value) for o in group] for group in (self.outcomes, self.given)]
             conditions = [do, *map(show, plain[1])]
         else:
@@ -98,3 +104,10 @@ class Query:
             conditions = [show(outcome) for outcome in self.given]
         inside = ", ".join(map(show, plain[0]))
         return f"P({inside}{bar + ', '.join(conditions) if conditions else ''})"
+
+
+def _symbols(part: Value | Outcome) -> list[Symbol]:
+    """A nested outcome is set to whatever value it has: that is no symbol of the query."""
+    if isinstance(part, Outcome):
+        return [symbol for action in part.do for symbol in _symbols(action)]
+    return [part] if isinstance(part, Symbol) else []

@@ -95,6 +95,16 @@ class Table:
         axes = tuple(axis for i, axis in enumerate(self.axes) if i not in gone)
         return Table(axes, {a: self.levels[a] for a in axes}, self.cells.sum(tuple(gone)))
 
+    def averaged(self, names: Iterable[str]) -> Table:
+        """The mean over axes, of the cells that are defined."""
+        gone = tuple(self.axes.index(name) for name in names)
+        defined = ~np.isnan(self.cells)
+        count = defined.sum(gone)
+        with np.errstate(invalid="ignore"):
+            cells = np.where(defined, self.cells, 0.0).sum(gone) / np.where(count == 0, np.nan, count)
+        axes = tuple(axis for i, axis in enumerate(self.axes) if i not in gone)
+        return Table(axes, {a: self.levels[a] for a in axes}, cells)
+
     def at(self, name: str, level: Any) -> Table:
         """The part at one level of an axis."""
         if name not in self.axes:

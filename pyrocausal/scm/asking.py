@@ -16,8 +16,9 @@ from pyrocausal.abduct.importance import possible
 from pyrocausal.counterfactual import Worlds
 from pyrocausal.errors import DataError, EvidenceError, InterventionError
 from pyrocausal.intervene import Intervention, Natural
+from pyrocausal.randomness import generator_of
 from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
-from pyrocausal.scm.base import Base, generator_of
+from pyrocausal.scm.base import Base
 from pyrocausal.table import Table, index_of, read, whole
 from pyrocausal.variables import check_names
 from pyrocausal.world import Values, action_noise
@@ -238,7 +239,7 @@ class Asking(Base):
         free = {*free, *table.missing, *self._model.graph.latent}
         check_presence(self._model.structure, self._intervention, table.values, free)
         generator = generator_of(seed)
-        units = len(next(iter(table.values.values()))) // copies
+        units = len(next(iter(table.values.values()), (None,) * copies)) // copies
         given = self._worlds({}, units, copies, generator, labels=table.index).given(self._intervention)
         return Problem(
             self._model.program,

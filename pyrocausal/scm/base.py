@@ -12,6 +12,7 @@ from torch import nn
 from pyrocausal.errors import InterventionError
 from pyrocausal.fit import History
 from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.graph.given import as_graph
 from pyrocausal.intervene import (
     Earlier,
     Edge,
@@ -24,10 +25,9 @@ from pyrocausal.intervene import (
     parse_actions,
 )
 from pyrocausal.mechanisms.base import Mechanism
-from pyrocausal.model import Model, as_graph
+from pyrocausal.model import Model
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.samples import Samples
-from pyrocausal.table import whole
 from pyrocausal.variables import Variable
 
 logger = logging.getLogger("pyrocausal")
@@ -219,9 +219,3 @@ class Base:
                         name,
                         gap,
                     )
-
-
-def generator_of(seed: int | None, stream: int = 0) -> torch.Generator:
-    """A generator of its own for every call and stream; without a seed, from torch's global state."""
-    start = int(torch.randint(2**62, ())) if seed is None else whole(seed, "seed", least=0) * 8 + stream
-    return torch.Generator().manual_seed(start % 2**63)

@@ -16,7 +16,7 @@ class Checking(Training):
         self,
         data: Any,
         *,
-        effect: Callable[[Any, Any], Any] | None = None,
+        effect: str | Callable[[Any, Any], Any] | None = None,
         treatment: str | None = None,
         outcome: str | None = None,
         contrast: tuple[Any, Any] = (1, 0),
@@ -32,7 +32,7 @@ class Checking(Training):
         Always: whether abducted noise has the law that the model gives it, and is independent of the causes
         and of other noise; whether the rows have the independences that the graph says.
 
-        With `treatment` and `outcome`, also of the effect E[outcome | do(a)] - E[outcome | do(b)]: whether
+        With an effect, as `"E[y | do(t=1)] - E[y | do(t=0)]"` or by `treatment` and `outcome`, also: whether
         rows tell of these actions (overlap); whether refits find nothing where nothing is, and what is known
         where it is known (refutations; this trains the mechanisms between treatment and outcome about five
         times `refits` times, in batches); and how strong a hidden common cause must be to explain it away.
@@ -42,8 +42,10 @@ class Checking(Training):
 
         Args:
             data: rows with every variable that is not latent; best are rows that the SCM was not fitted to.
-            effect: instead of treatment and outcome, a function of an SCM and rows that gives a number: it
-                gets an interval, and no other check.
+            effect: the difference of an outcome's means under two actions on one variable, in text (see
+                `ask`). Another question, or a function of an SCM and rows that gives a number, gets an
+                interval and the refutations that make sense for it.
+            treatment, outcome: the effect by names.
             contrast: the two actions, each anything that `do` takes, or None for no action.
             alpha: the chance of a false alarm in a family, at most 0.05.
             rows: how many the noise and the graph are checked on, at random; more see smaller faults.

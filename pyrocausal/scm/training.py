@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from pyrocausal import storage
+from pyrocausal.answer import Answer
+from pyrocausal.ask import ask
 from pyrocausal.errors import FitError, SaveError
 from pyrocausal.fit import FitOptions, bootstrap, check_trainable, infer_weights, train, train_jointly
 from pyrocausal.scm.scoring import Scoring
@@ -183,6 +185,48 @@ class Training(Scoring):
         )
         found = [torch.as_tensor(statistic(twin, take_rows(data, rows))) for rows in refits]
         return torch.stack(found)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        data: Any = None,
+        num_samples: int | None = None,
+        replicas: int | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Answer:
+        """The answer to a causal question in the field's notation, with what it rests on.
+
+        ``P(y > 0 | x=1)``, ``E[y | do(x=1)]``, ``E[y | do(x=1), z=2]`` (z after it),
+        ``E[y_{x=1} - y_{x=0} | x=0]`` (of the units with x=0 of themselves), ``E[y_{x=1, m_{x=0}}]``,
+        ``Q(y | do(x=x+1), 0.9)``; E, P, Var, SD, Cov, Corr, Med, Q; arithmetic between terms. Names that are
+        no words stand in backticks, levels in quotes.
+
+        Args:
+            data: rows that the question is about; default: the population of the model. With rows, a term is
+                an average over these, each with its own noise.
+            num_samples: units drawn from the model (default 50,000, and none where all can be listed: then
+                the answer is exact); with data, draws of a row's noise.
+            replicas: refits to resampled rows, for a 95 % interval (100 or more); needs `data`.
+            options: of the refits: `only=` (variables whose mechanisms are refitted), epochs, progress ….
+
+        Raises:
+            QueryError: the question can't be read or asked; a caret stands under the place.
+
+        >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+        >>> def program():
+        ...     x = pyro.sample("x", dist.Bernoulli(0.5))
+        ...     pyro.sample("y", dist.Bernoulli(0.2 + 0.6 * x))
+        >>> scm = pc.SCM(program)
+        >>> round(float(scm.ask("E[y | do(x=1)] - E[y | do(x=0)]")), 4)
+        0.6
+        >>> round(float(scm.ask("P(y_{x=0}=0 | x=1, y=1)")), 4)           # probability of necessity
+        0.75
+        """
+        return ask(
+            self, question, data=data, num_samples=num_samples, replicas=replicas, seed=seed, **options
+        )
 
     def _copy(self) -> Self:
         """The same (sub)model with parameters of its own."""

@@ -50,6 +50,26 @@ def test_an_effect_adds_overlap_and_hidden_causes(scm, rows):
     assert report.of("robustness value")[0].number == pytest.approx(0.5, abs=0.15)
 
 
+def test_an_effect_in_text_is_the_same(scm, rows):
+    by_name = scm.check(rows, treatment="t", outcome="y").to_pandas()
+    by_text = scm.check(rows, effect="E[y | do(t=1)] - E[y | do(t=0)]").to_pandas()
+    pd.testing.assert_frame_equal(by_name, by_text)
+    shifted = scm.check(rows, effect="E[y | do(dose=dose+1)] - E[y]")
+    assert shifted.pictures["sensitivity"].regression.estimate == pytest.approx(2.0, abs=0.3)
+
+
+def test_another_question_gets_an_interval():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=300)}).assign(y=lambda d: d.x + rng.normal(size=300))
+    scm = pc.SCM.from_graph("x -> y", mechanisms={"x": m.Linear(), "y": m.Linear()})
+    report = scm.fit(data, epochs=1, progress=False).check(
+        data, effect="E[y | do(x=2)]", refits=8, epochs=1, progress=False
+    )
+    assert report.of("effect")[0].about == "E[y | do(x=2)]"
+    assert report.of("effect")[0].number == pytest.approx(2.0, abs=0.4)
+    assert {f.about for f in report.of("refutation")} == {"simulated outcome", "two halves"}
+
+
 def test_the_same_seed_gives_the_same_report(scm, rows):
     a, b = (scm.check(rows, rows=200, seed=3).to_pandas() for _ in range(2))
     pd.testing.assert_frame_equal(a, b)
@@ -101,7 +121,10 @@ def test_rows_that_were_trained_on_are_told():
         ({"treatment": "t"}, QueryError, "an outcome"),
         ({"treatment": "t", "outcome": "y", "contrast": 1}, QueryError, "pair of actions"),
         ({"treatment": "t", "outcome": "y", "contrast": (2, 0)}, DataError, "support"),
-        ({"effect": "E[y | do(t=1)]"}, QueryError, "treatment="),
+        ({"effect": "E[y | do(t=1)"}, QueryError, "E"),
+        ({"effect": "E[y | do(tt=1)] - E[y]"}, UnknownVariable, "did you mean 't'"),
+        ({"effect": "E[yy | do(t=1)]"}, UnknownVariable, "did you mean 'y'"),
+        ({"effect": 3}, QueryError, "neither text nor a function"),
         ({"effect": max, "treatment": "t"}, QueryError, "twice"),
         ({"alpha": 0.5}, DataError, "alpha"),
         ({"refits": 2}, DataError, "refits"),
