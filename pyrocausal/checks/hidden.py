@@ -18,6 +18,7 @@ from pyrocausal.checks.sensitivity import (
     risk_ratio_of_difference,
     times,
 )
+from pyrocausal.errors import DataError
 from pyrocausal.graph.causal_graph import CausalGraph
 
 E_VALUE, ROBUSTNESS, BENCHMARK = "E-value", "robustness value", "hidden cause"
@@ -39,10 +40,10 @@ def check_hidden(rows: Rows, effect: Effect, refits: Refitted | None) -> Checked
     if one like the strongest observed cause would take the effect away.
     """
     means = effect.means(rows.scm, rows.data)
-    regression = regress(rows, effect)
-    if regression is None:
-        why = "the actions don't move the treatment from one number, or level, to another"
-        return [not_run(BENCHMARK, str(effect), why)], {}
+    try:
+        regression = regress(rows, effect)
+    except DataError as error:
+        return [not_run(BENCHMARK, str(effect), error.what)], {}
     reach = 1.96 * regression.se
     low, high = refits.interval() if refits else (means[0] - means[1] - reach, means[0] - means[1] + reach)
     found = [_e_value(rows, effect, means, low, high), _robustness(effect, regression)]
@@ -91,11 +92,18 @@ def _benchmark(effect: Effect, regression: Regression) -> Finding:
     return Finding(BENCHMARK, str(effect), verdict, needed, f"times '{name}'", meaning=meaning, todo=todo)
 
 
-def regress(rows: Rows, effect: Effect) -> Regression | None:
-    """The outcome on the treatment and what closes the back doors; None if the actions are no contrast."""
+def regress(rows: Rows, effect: Effect) -> Regression:
+    """The outcome on the treatment and what closes the back doors.
+
+    Of a treatment with more than two levels only the rows with one of the two asked are used.
+
+    Raises:
+        DataError: there is no contrast, or nothing of the treatment is left.
+    """
     variable = rows.scm.variables[effect.treatment]
+    nothing = DataError("the actions don't move the treatment from one number, or level, to another")
     if variable.shape:
-        return None
+        raise nothing
     t = rows.values[effect.treatment].double().cpu().numpy()
     worlds = rows.scm.counterfactual(
         rows.data, do=dict(zip("ab", effect.actions)), num_samples=1, seed=0
@@ -104,7 +112,7 @@ def regress(rows: Rows, effect: Effect) -> Regression | None:
     kept, contrast = np.full(len(t), True), float((a - b).mean())
     if (variable.cardinality or 0) > 2:
         if np.ptp(a) or np.ptp(b):
-            return None
+            raise nothing
         kept, t, contrast = (t == a[0]) | (t == b[0]), (t == a[0]).astype(float), 1.0
     covariates = {
         name: rows.numbers(name)[kept]
@@ -112,7 +120,7 @@ def regress(rows: Rows, effect: Effect) -> Regression | None:
         if name in rows.values
     }
     if contrast == 0 or not np.ptp(t[kept]):
-        return None
+        raise nothing
     outcome = rows.values[effect.outcome].double().cpu().numpy()
     return Regression.of(outcome[kept], t[kept], covariates, contrast)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 from pyrocausal.checks.effect import Effect, Question
 from pyrocausal.checks.report import Checked, Family, Finding, Trial, not_run
 from pyrocausal.checks.rows import Rows
-from pyrocausal.errors import FitError
+from pyrocausal.errors import FitError, PyrocausalError
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.table import take_rows
 
@@ -69,6 +70,8 @@ class Refitted:
         of freedom.
         """
         error = self.se * (1 + 1 / len(self.draws)) ** 0.5
+        if error == 0:
+            return float(self.mean == self.expected)
         return float(2 * stats.t.sf(abs(self.mean - self.expected) / error, len(self.draws) - 1))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -158,13 +161,19 @@ def check_by_refits(refuter: Refuter, alpha: float) -> tuple[Checked, Refitted |
         own = refuter.refit(refuter.rows.data)
     except FitError as error:
         return ([not_run(CHECK, _named(effect), f"{error.what}: {error.why}")], {}), None
-    tried = {"simulated outcome": refuter.simulated(), "two halves": refuter.halves()}
-    added = []
+    refutations = {"simulated outcome": refuter.simulated, "two halves": refuter.halves}
+    rest = []
     if isinstance(effect, Effect):
-        tried = {"placebo treatment": refuter.placebo(effect.treatment), **tried}
-        added = [_common_cause(own, refuter.common_cause(effect.treatment, effect.outcome))]
-    tests = [Trial(name, abs(r.mean - r.expected), r.p_value, _FAULTS[name]) for name, r in tried.items()]
-    found = [_estimate(effect, own), *FAMILY.judged(tests, alpha), *added]
+        refutations = {"placebo treatment": partial(refuter.placebo, effect.treatment), **refutations}
+        rest = [_common_cause(own, refuter.common_cause(effect.treatment, effect.outcome))]
+    tried = {}
+    for name, refitted in refutations.items():
+        try:
+            tried[name] = refitted()
+        except PyrocausalError as error:  # altered rows may be impossible under the model
+            rest.append(not_run(CHECK, name, error.what))
+    trials = [Trial(name, abs(r.mean - r.expected), r.p_value, _FAULTS[name]) for name, r in tried.items()]
+    found = [_estimate(effect, own), *FAMILY.judged(trials, alpha), *rest]
     return (found, {"refutations": {"the effect": own, **tried}}), own
 
 
@@ -184,7 +193,7 @@ def _common_cause(own: Refitted, added: Refitted | None) -> Finding:
         return not_run(
             CHECK, about, "a cause can be added to an SCM made from a graph, and not to a program of yours"
         )
-    moved = abs(added.mean - own.mean) / own.se
+    moved = abs(added.mean - own.mean) / max(own.se, 1e-12)
     verdict = "fail" if moved > MOVED[1] else "warn" if moved > MOVED[0] else "pass"
     meaning = "a cause that does nothing moves the effect" + (" little" if verdict == "pass" else "")
     todo = "" if verdict == "pass" else "train longer, or on more rows"

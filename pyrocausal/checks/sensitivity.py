@@ -113,12 +113,22 @@ class Regression:
         covariates: Mapping[str, np.ndarray],
         contrast: float = 1.0,
     ) -> Regression:
-        """From columns: outcome and treatment `(n,)`, each covariate `(n, k)`."""
+        """From columns: outcome and treatment `(n,)`, each covariate `(n, k)`.
+
+        Raises:
+            DataError: nothing of the treatment is left to tell what it does.
+        """
         n = len(outcome)
         blocks = [np.ones((n, 1)), *covariates.values()]
         everything = np.hstack(blocks)
         dof = n - int(np.linalg.matrix_rank(everything)) - 1
         d, y = _residuals(everything, treatment), _residuals(everything, outcome)
+        if dof < 1 or d @ d < 1e-9 * ((treatment - treatment.mean()) ** 2).sum():
+            raise DataError(
+                "the covariates determine the treatment, or are too many for the rows",
+                why="then a regression can't tell what the treatment does",
+                fix="take other covariates, or more rows",
+            )
         slope = float(d @ y / (d @ d))
         rest = y - slope * d
         se = math.sqrt(float(rest @ rest) / dof / float(d @ d))

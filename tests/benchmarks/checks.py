@@ -1,4 +1,4 @@
-"""How often checks err, and what they see: `python -m tests.benchmarks.checks` (two minutes).
+"""How often checks err, and what they see: `python -m tests.benchmarks.checks` (three minutes).
 
 Of right models: the share of samples in which a family of tests has a warning or failure at level 0.05, and
 that of single tests of independence. Of wrong models: the share in which the fault is found at level 0.01, by
@@ -26,15 +26,16 @@ from tests.checks.test_noise import right
 
 RESULTS = Path(__file__).parent / "results" / "checks.json"
 LEVEL, SURE = 0.05, 0.01
-SAMPLES = 200
-ROWS = (200, 1000)
+SAMPLES = 100
+REPEATS = 25  # of each wrong model
+ROWS = (200, 500)
 
 
 def false_alarms(program: Callable[[], None], rows: int) -> dict[str, float]:
     """By family, the share of samples of a right model with an alarm."""
     scm, alarms = pc.SCM(program), {}
     table = scm.sample(SAMPLES * rows, seed=rows).to_pandas()
-    for seed in tqdm(range(SAMPLES), desc=f"right, {rows} rows"):
+    for seed in tqdm(range(SAMPLES), desc=f"right, {rows} rows", mininterval=10):
         report = scm.check(table[rows * seed : rows * (seed + 1)], alpha=LEVEL, seed=seed)
         for row in report.summary().itertuples():
             alarms.setdefault(row.check, []).append(row.verdict in ("warn", "fail"))
@@ -89,8 +90,8 @@ def power(fault: str, size: float, rows: int) -> float:
         pyro.sample("y", dist.Normal(x, 1.0))
 
     scm, check, found = pc.SCM(believed), FAULTS[fault], []
-    table = pc.SCM(line(**{fault: size})).sample(50 * rows, seed=0).to_pandas().drop(columns="u")
-    for seed in range(50):
+    table = pc.SCM(line(**{fault: size})).sample(REPEATS * rows, seed=0).to_pandas().drop(columns="u")
+    for seed in range(REPEATS):
         report = scm.check(table[rows * seed : rows * (seed + 1)], alpha=SURE, seed=seed)
         found.append(any((f.check, f.about) == check and f.verdict != "pass" for f in report.findings))
     return float(np.mean(found))

@@ -113,6 +113,23 @@ def test_rows_that_were_trained_on_are_told():
     assert "not the ones" in scm.check(data[:100]).rows
 
 
+def test_an_scm_with_a_latent_is_checked_as_far_as_it_goes():
+    def program():
+        u = pyro.sample("u", dist.Normal(0.0, 1.0))
+        t = pyro.sample("t", dist.Bernoulli(0.5))
+        m = pyro.sample("m", dist.Normal(t + u, 1.0))
+        pyro.sample("y", dist.Normal(m + u, 1.0))
+
+    scm = pc.SCM(program, latent=["u"])
+    rows = scm.sample(60, seed=0).to_pandas().drop(columns="u")
+    report = scm.check(rows, effect="E[y | do(t=1)] - E[y | do(t=0)]")
+    assert [f.verdict for f in report.of("noise law")] == ["not run"]
+    assert [f.verdict for f in report.of("overlap")] == ["pass", "pass"]
+    assert "refutation" not in set(report.pictures) and report.of("refutation")[0].verdict == "not run"
+    report.plot()
+    plt.close("all")
+
+
 @pytest.mark.parametrize(
     "asked, error, says",
     [
@@ -123,7 +140,7 @@ def test_rows_that_were_trained_on_are_told():
         ({"treatment": "t", "outcome": "y", "contrast": (2, 0)}, DataError, "support"),
         ({"effect": "E[y | do(t=1)"}, QueryError, "E"),
         ({"effect": "E[y | do(tt=1)] - E[y]"}, UnknownVariable, "did you mean 't'"),
-        ({"effect": "E[yy | do(t=1)]"}, UnknownVariable, "did you mean 'y'"),
+        ({"effect": "E[yy | do(t=1)]"}, QueryError, "did you mean 'y'"),
         ({"effect": 3}, QueryError, "neither text nor a function"),
         ({"effect": max, "treatment": "t"}, QueryError, "twice"),
         ({"alpha": 0.5}, DataError, "alpha"),

@@ -111,6 +111,27 @@ def test_what_cannot_be_refitted_says_so():
     assert "nothing to train" in next(iter(found.values())).meaning
 
 
+class Total(PyroModule):
+    """The treatment determines a variable, so that shuffling it makes rows that can't be."""
+
+    def __init__(self):
+        super().__init__()
+        self.t, self.y = m.Linear(), m.Linear()
+
+    def forward(self):
+        t = pyro.sample("t", self.t())
+        double = pyro.deterministic("double", 2 * t)
+        pyro.sample("y", self.y(double))
+
+
+def test_a_refutation_whose_rows_cannot_be_says_so():
+    data = frame()[["t"]].assign(double=lambda d: 2 * d.t)
+    data["y"] = data.double + np.random.default_rng(0).normal(size=len(data))
+    found, _ = refuted(pc.SCM(Total()).fit(data, **QUICK), data)
+    assert found["placebo treatment"].verdict == "not run"
+    assert found["simulated outcome"].verdict == "pass"
+
+
 def test_the_p_value_is_uniform_where_all_is_right():
     """One sample's error and R refits around it: the p-value keeps its level, whatever R."""
     rng = np.random.default_rng(0)
@@ -118,4 +139,5 @@ def test_the_p_value_is_uniform_where_all_is_right():
     for _ in range(2000):
         estimate = rng.normal()
         p.append(Refitted(torch.tensor(estimate + rng.normal(size=8)), 0.0).p_value)
+    assert Refitted(torch.zeros(5), 0.0).p_value == 1.0 and Refitted(torch.ones(5), 0.0).p_value == 0.0
     assert stats.kstest(p, "uniform").pvalue > 1e-3

@@ -91,14 +91,25 @@ def test_the_bias_is_that_of_leaving_the_cause_out():
 
 
 def test_the_regression_is_least_squares():
-    statsmodels = pytest.importorskip("statsmodels.api")
+    """By the normal equations; a partial R² is t² / (t² + dof)."""
     y, d, seen, _ = regression_data()
     ours = Regression.of(y, d, seen)
-    fit = statsmodels.OLS(y, np.column_stack([np.ones(len(y)), d, *seen.values()])).fit()
-    assert (ours.estimate, ours.se, ours.dof) == pytest.approx((fit.params[1], fit.bse[1], fit.df_resid))
-    assert ours.causes["x"].outcome == pytest.approx(
-        fit.tvalues[2] ** 2 / (fit.tvalues[2] ** 2 + fit.df_resid)
-    )
+    design = np.column_stack([np.ones(len(y)), d, *seen.values()])
+    inverse = np.linalg.inv(design.T @ design)
+    slopes = inverse @ design.T @ y
+    dof = len(y) - design.shape[1]
+    se = np.sqrt(((y - design @ slopes) ** 2).sum() / dof * np.diag(inverse))
+    assert (ours.estimate, ours.se, ours.dof) == pytest.approx((slopes[1], se[1], dof))
+    t = slopes / se
+    assert ours.causes["x"].outcome == pytest.approx(t[2] ** 2 / (t[2] ** 2 + dof))
+
+
+def test_a_treatment_that_covariates_determine_is_refused():
+    y, d, seen, _ = regression_data()
+    with pytest.raises(DataError, match="determine"):
+        Regression.of(y, d, {**seen, "d": 2 * d[:, None] + 1})
+    with pytest.raises(DataError, match="too many"):
+        Regression.of(y[:3], d[:3], {"x": np.eye(3)[:, 1:]})
 
 
 def test_what_is_needed_takes_the_effect_away():
