@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 
 import pyrocausal as pc
-from pyrocausal.calibration import band, uniformity
 from pyrocausal.errors import DataError, EvidenceError, UnknownVariable
+from pyrocausal.uniformity import band, uniformity
 
 # A right posterior is rejected with a probability of at most 1e-3 a test; the seeds are fixed.
 ALPHA = 1e-3

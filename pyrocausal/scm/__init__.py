@@ -1,11 +1,11 @@
 """`SCM`: what a user holds. It owns no algorithm: it checks what comes in and calls those who do the work."""
 
-from pyrocausal.scm.training import Training
+from pyrocausal.scm.checking import Checking
 
 __all__ = ["SCM"]
 
 
-class SCM(Training):
+class SCM(Checking):
     """A structural causal model: a Pyro program for one unit, with Pearl's three rungs as calls.
 
     Args:
