@@ -15,7 +15,7 @@ from pyrocausal.query.worlds import changed, explicit, terms, worlds
 
 
 def rung(scm: Any, question: Node) -> int:
-    """The highest rung of Pearl's ladder that a term of the question stands on; a submodel's is 2 at least."""
+    """The highest rung of Pearl's ladder that a term stands on; in a submodel it is 2 at least."""
     acted = 2 if scm._intervention.names else 1
     return max(acted, *(_rung(explicit(term)) for term in terms(question)))
 

@@ -150,7 +150,8 @@ class Estimand:
 
     def _repr_html_(self) -> str:
         if self.expression is None:
-            return f"<div>$${self.query.latex()}$$ {html.escape(self.witness.text if self.witness else '')}</div>"
+            why = html.escape(self.witness.text if self.witness else "")
+            return f"<div>$${self.query.latex()}$$ is not identified: {why}</div>"
         rows = "".join(
             "<tr>"
             + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row)
