@@ -134,6 +134,22 @@ class Estimand:
 
         return counterexample(self.graph, self.query, self.known, self.given, seed)
 
+    def derivation(self) -> tuple[Step, ...]:
+        """The way from the question to the formula, a line a step, for a student to follow.
+
+        About one world, each line is a rule of do-calculus with the separation that allows it, or
+        probability; about several, the steps of the algorithm.
+
+        Raises:
+            IdentifyError: there is no formula.
+        """
+        self._needed()
+        if self.query.rung == 3:
+            return self.steps
+        from pyrocausal.identify.calculus import derive  # which needs estimands
+
+        return derive(self.graph, self.query, self.known)
+
     def _needed(self) -> Expression:
         if self.expression is None:
             raise IdentifyError(
