@@ -44,14 +44,21 @@ class Rows:
         return Rows(self.scm, take_rows(self.data, chosen), values)
 
     @cached_property
-    def trained_on(self) -> bool:
-        """Whether the SCM was fitted to these very rows, as their means and standard deviations tell."""
+    def trained_on(self) -> bool | None:
+        """Whether the SCM was fitted to these very rows, as the means and deviations of numbers tell.
+
+        None if there is no number that was fitted.
+        """
         told = [(v.column, self.values[n]) for n, v in self.scm.variables.items() if n in self.values]
         told = [(column, x.double()) for column, x in told if column.mean is not None]
-        return bool(told) and all(
-            abs(x.mean().item() - c.mean) + abs(x.std(correction=0).item() - c.sd)
-            < 1e-5 * (c.sd + abs(c.mean))
-            for c, x in told
+        return (
+            None
+            if not told
+            else all(
+                abs(x.mean().item() - c.mean) + abs(x.std(correction=0).item() - c.sd)
+                < 1e-5 * (c.sd + abs(c.mean))
+                for c, x in told
+            )
         )
 
     def features(self, name: str) -> np.ndarray:
