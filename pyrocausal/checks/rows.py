@@ -12,6 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from pyrocausal.checks.dependence import bent
 from pyrocausal.table import read, take_rows
 
 COORDINATES = 20  # of a vector that are looked at one by one
@@ -69,6 +70,11 @@ class Rows:
         if variable.cardinality:
             return np.eye(variable.cardinality)[x.astype(int)][:, 1:]
         return normal_scores(x)[:, None]
+
+    def bent(self, name: str) -> np.ndarray:
+        """`features` in which a symmetric dependence shows as a correlation: with squares of scores."""
+        variable, plain = self.scm.variables[name], self.features(name)
+        return plain if variable.cardinality or variable.shape else bent(plain)
 
     def numbers(self, name: str) -> np.ndarray:
         """Columns for a linear regression: the values, or an indicator a level."""
