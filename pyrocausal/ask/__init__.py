@@ -49,7 +49,7 @@ def ask(
     found = Asked(scm, tree, question, data, num_samples, seed)
     said: dict[str, Any] = {
         "question": str(parsed),
-        "rung": rung(parsed),
+        "rung": rung(scm, parsed),
         "population": found.whom(),
         "certificate": certify(scm, parsed),
         "diagnostics": {"method": found.methods()},

@@ -173,7 +173,7 @@ class Algebra:
         return None
 
     def _beginnings(self, factors: Sequence[Expression]) -> Iterable[tuple[P, list[Expression]]]:
-        """The first factors (causes first) as one conditional of more than one outcome, and the other factors."""
+        """The first factors (causes first) as one conditional of several outcomes, and the other factors."""
         ordered = sorted(factors, key=self._place, reverse=True)
         for count in range(1, len(ordered)):
             if (first := self.joined(ordered[:count])) is not None and len(first.outcomes) > 1:
@@ -214,7 +214,7 @@ class Algebra:
         return top if bottom == ONE else Ratio(top, bottom)
 
     def _divided(self, factors: Sequence[Expression], lower: P) -> list[Expression] | None:
-        """The product over P(a | c), if a factor is P(a, b | c), then P(b | a, c); or a sum with such a one."""
+        """The product over P(a | c), where a factor, or one inside of a sum, is P(a, b | c)."""
         for i, factor in enumerate(factors):
             others = [*factors[:i], *factors[i + 1 :]]
             if isinstance(factor, P) and _divides(lower, factor):

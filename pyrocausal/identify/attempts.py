@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identify.discrete import DiscreteSCM, Hidden, confounded, shifted
 
-SIZES = (4, 8, 16, 32, 64, 128, 256)  # levels of the pivot
 LEVELS = ((2, 2), (2, 4), (2, 8), (3, 4), (3, 8), (3, 16))  # of variables, and of the other hidden causes
-OWN, SLIP = (
-    0.2,
-    0.05,
-)  # how often a variable deviates from its mechanism: without a hidden cause, and with one
+DEVIATES, SLIPS = 0.2, 0.05  # how often a variable is not what its mechanism says; with hidden causes
+OWN = "e"  # the kind of hidden cause that is a variable's own noise
 
 
-def attempts(graph: CausalGraph) -> Iterator[Attempt]:
-    """From small models, which can be read, to large ones."""
-    pivots = confounded(graph)
-    for size, (levels, others), slips, pivot in itertools.product(SIZES, LEVELS, (False, True), pivots):
+def attempts(graph: CausalGraph, size: int) -> Iterator[Attempt]:
+    """All kinds of models whose pivot has so many levels."""
+    for (levels, others), slips, pivot in itertools.product(LEVELS, (False, True), confounded(graph)):
         yield Attempt(pivot, size, others, levels, slips)
+
+
+def changed(model: DiscreteSCM, rng: np.random.Generator) -> DiscreteSCM:
+    """The model with another function of one variable; of a child of the pivot, at some of its levels."""
+    variable = model.graph.nodes[rng.integers(len(model.graph.nodes))]
+    parents = len(model.graph.parents(variable))
+    old, levels, acting = model.functions[variable], len(model.levels[variable]), model.acting_on(variable)
+    slips = acting[-1].kind == OWN
+    new = _function(list(old.shape[:parents]), list(old.shape[parents : old.ndim - slips]), levels, rng)
+    new = shifted(new, levels) if slips else new
+    if acting[0] is model.hidden[0]:
+        kept = rng.random(size=old.shape[parents]) < 0.75
+        new = np.where(np.expand_dims(kept, tuple(range(1, old.ndim - parents))), old, new)
+    return replace(model, functions={**model.functions, variable: new})
 
 
 @dataclass(frozen=True)
@@ -53,29 +64,41 @@ class Attempt:
             acting = [hidden for hidden in shared if v in hidden.children]
             functions[v] = self._function(len(graph.parents(v)), [len(h.weights) for h in acting], v, rng)
             if self.slips or not acting:
-                rate = SLIP if acting else OWN
-                own.append(
-                    Hidden((v,), np.r_[1 - rate, np.full(self.levels - 1, rate / (self.levels - 1))], "e")
-                )
+                own.append(Hidden((v,), self._own(bool(acting), bool(graph.parents(v))), OWN))
                 functions[v] = shifted(functions[v], self.levels)
         levels = {v: tuple(range(self.levels)) for v in graph.nodes}
         return DiscreteSCM(graph, levels, (*shared, *own), functions)
 
+    def _own(self, confounded: bool, caused: bool) -> np.ndarray:
+        """Weights of a variable's own noise; what has neither parents nor hidden causes is a fair coin."""
+        rate = SLIPS if confounded else DEVIATES if caused else 1 - 1 / self.levels
+        return np.r_[1 - rate, np.full(self.levels - 1, rate / (self.levels - 1))]
+
     def _function(self, parents: int, hidden: list[int], v: str, rng: np.random.Generator) -> np.ndarray:
         """At random; a child of the pivot has another function of the rest for each of its levels."""
-        before = [self.levels] * parents
         if v not in self.pivot:
-            return _function((*before, *hidden), self.levels, rng)
-        rest = (*before, *hidden[1:])  # the pivot is the first hidden cause
-        return np.stack([_function(rest, self.levels, rng) for _ in range(self.size)], axis=parents)
+            return _function([self.levels] * parents, hidden, self.levels, rng)
+        rest = hidden[1:]  # the pivot is the first hidden cause
+        each = [_function([self.levels] * parents, rest, self.levels, rng) for _ in range(self.size)]
+        return np.stack(each, axis=parents)
 
 
-def _function(shape: Sequence[int], levels: int, rng: np.random.Generator) -> np.ndarray:
-    """Any table, or a sum of some inputs (mod levels), which lets nothing that it hears of get lost: the
+def _function(parents: list[int], hidden: list[int], levels: int, rng: np.random.Generator) -> np.ndarray:
+    """Any table; or a sum of something of each input; or such a sum for every combination of the parents."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return rng.integers(levels, size=(*parents, *hidden))
+    if kind == 1:
+        return _sum((*parents, *hidden), levels, rng)
+    sums = [_sum(hidden, levels, rng) for _ in range(math.prod(parents))]
+    return np.stack(sums).reshape((*parents, *hidden))
+
+
+def _sum(inputs: Sequence[int], levels: int, rng: np.random.Generator) -> np.ndarray:
+    """Of a function of every input, or of most (mod levels): nothing that comes in gets lost, as in the
     parities of I. Shpitser and J. Pearl, "Identification of joint interventional distributions" (2006)."""
-    if rng.random() < 0.5:
-        return rng.integers(levels, size=shape)
-    total = np.full(shape, rng.integers(levels))
-    for values in np.indices(shape, sparse=True):
-        total = total + rng.integers(levels) * values
+    total = np.full(tuple(inputs), rng.integers(levels))
+    for values in np.indices(tuple(inputs), sparse=True):
+        if rng.random() < 0.75:
+            total = total + rng.integers(levels, size=values.size)[values]
     return total % levels

@@ -15,27 +15,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
 from pyrocausal.errors import IdentifyError
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identify.attempts import attempts
+from pyrocausal.identify.attempts import attempts, changed
 from pyrocausal.identify.counterfactual import identify_counterfactual
-from pyrocausal.identify.discrete import DiscreteSCM, Hidden
+from pyrocausal.identify.discrete import DiscreteSCM
 from pyrocausal.identify.estimand import Estimand
-from pyrocausal.identify.expression import OBSERVED, Regime, Symbol
+from pyrocausal.identify.expression import OBSERVED, Regime
 from pyrocausal.identify.identify import identify
-from pyrocausal.identify.outcome import Outcome, Query
-from pyrocausal.identify.tables import Table
-from pyrocausal.identify.weights import Ratio, nullspace
+from pyrocausal.identify.outcome import Query
+from pyrocausal.identify.weights import Moves, c_factor
 
 Pair = tuple[DiscreteSCM, DiscreteSCM]
-Given = Literal["observational", "experimental"]
 
-SMALLEST, ENOUGH = 1e-3, 0.1  # a difference that counts, and one after which no larger is looked for
+SMALLEST = 1e-3  # a difference that counts
+SIZES = (4, 8, 16, 32, 64, 128, 256)  # levels of the pivot
+ENOUGH = 1.2  # a difference of this much / size ends the search: a larger one is not worth a larger model
+CHANGES = 40  # tried of the best model of each size
 EQUAL = 1e-9  # of what is known, relative
 
 
@@ -43,7 +42,7 @@ def counterexample(
     graph: CausalGraph,
     query: Query,
     known: Sequence[Regime] = (OBSERVED,),
-    given: Given = "observational",
+    given: str = "observational",
     seed: int = 0,
 ) -> Pair:
     """Two models that nothing known tells apart, with different answers to the query.
@@ -64,7 +63,7 @@ def counterexample(
     Raises:
         IdentifyError: the query is identified; or no pair was found.
 
-    >>> from pyrocausal.identify import Constant
+    >>> from pyrocausal.identify import Constant, Outcome
     >>> bow = CausalGraph.from_string("x -> y; x <-> y")
     >>> effect = Query((Outcome.of("y", Constant("y", 1), do=[Constant("x", 1)]),))
     >>> low, high = counterexample(bow, effect)
@@ -74,30 +73,21 @@ def counterexample(
     True
     """
     needed = _needed(graph, query, known, given)
-    factors = _factors(needed, known, given)
-    rng = np.random.default_rng(seed)
-    best: Pair | None = None
-    most = SMALLEST
-    for attempt in attempts(needed):
-        model = attempt.model(needed, rng)
-        pair = _apart(model, query, factors)
-        if pair is not None and (difference := _difference(pair, query)) > most:
-            best, most = pair, difference
-        if most > ENOUGH:
-            break
-    if best is None:
+    moves = Moves(query, _factors(needed, known, given))
+    found = _search(needed, moves, np.random.default_rng(seed))
+    if found is None:
         raise IdentifyError(
             f"no two models were found that differ on {query}",
             why="the search is random: this is no proof that the query is identified",
             fix="try another seed",
         )
-    return best
+    return found
 
 
 # ---- the graph and what is known --------------------------------------------------------------
 
 
-def _needed(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Given) -> CausalGraph:
+def _needed(graph: CausalGraph, query: Query, known: Sequence[Regime], given: str) -> CausalGraph:
     """The graph without edges that the query need not have to be unidentified."""
     if others := [regime.population for regime in known if regime.population]:
         raise IdentifyError(
@@ -123,13 +113,13 @@ def _needed(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Gi
     return CausalGraph(nodes, *kept)
 
 
-def _estimand(graph: CausalGraph, query: Query, known: Sequence[Regime], given: Given) -> Estimand:
+def _estimand(graph: CausalGraph, query: Query, known: Sequence[Regime], given: str) -> Estimand:
     if query.rung == 3 or given != "observational":
         return identify_counterfactual(graph, query, known, given)
     return identify(graph, query, known)
 
 
-def _factors(graph: CausalGraph, known: Sequence[Regime], given: Given) -> list[tuple[str, ...]]:
+def _factors(graph: CausalGraph, known: Sequence[Regime], given: str) -> list[tuple[str, ...]]:
     """The sets S whose Q[S] is known."""
     if given == "experimental":
         parts = (part for names in graph.districts for part in _subsets(names))
@@ -145,52 +135,38 @@ def _subsets(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
     return itertools.chain.from_iterable(itertools.combinations(names, size) for size in sizes)
 
 
-def _factor(model: DiscreteSCM, names: Iterable[str], by: Hidden | None = None) -> Table:
-    """Q[S] of a model."""
-    names = tuple(names)
-    world = [Symbol(p) for p in model.graph.parents(*names) if p not in names]
-    return model.table([Outcome.of(name, do=world) for name in names], by=by)
-
-
 # ---- the pair ----------------------------------------------------------------------------------
 
 
-def _apart(model: DiscreteSCM, query: Query, factors: Sequence[tuple[str, ...]]) -> Pair | None:
-    """The model twice, with weights of its first hidden cause as far apart on the query as what is known
-    allows; None if what is known is not positive, or lets the query not move."""
-    pivot = model.hidden[0]
-    moved = [names for names in factors if not set(pivot.children).isdisjoint(names)]
-    tables = [_factor(model, names, by=pivot).cells.reshape(-1, len(pivot.weights)) for names in moved]
-    rows = np.concatenate([np.ones((1, len(pivot.weights))), *tables])
-    now = rows @ pivot.weights
-    if now.min() < 1e-12:
-        return None
-    free = nullspace(rows / now[:, None])
-    value = _ratio(model, query)
-    cell = value.most_free(free, pivot.weights)
+def _search(graph: CausalGraph, moves: Moves, rng: np.random.Generator) -> Pair | None:
+    """Small models first, which can be read; of each size all kinds, then changes of what was best."""
+    most, pair = 0.0, None
+    best: DiscreteSCM | None = None
+    for size in SIZES:
+        fresh = (attempt.model(graph, rng) for attempt in attempts(graph, size))
+        varied = (changed(best, rng) for _ in range(CHANGES) if best is not None)
+        for model in itertools.chain(fresh, varied):
+            found = _apart(model, moves)
+            if found is not None and (difference := _difference(found, moves.query)) > most:
+                most, best, pair = difference, model, found
+            if most > max(ENOUGH / size, SMALLEST):
+                return pair
+    return pair if most > SMALLEST else None
+
+
+def _apart(model: DiscreteSCM, moves: Moves) -> Pair | None:
+    """The model twice, with the weights of its first hidden cause moved down and up."""
+    cell = moves.most_free(model, model.hidden[0])
     if cell is None:
         return None
-    ends = [cell.raised(pivot.weights, free, sign) for sign in (-1, 1)]
-    low, high = (replace(model, hidden=(replace(pivot, weights=end), *model.hidden[1:])) for end in ends)
-    return (low, high) if _agree((low, high), factors) else None
-
-
-def _ratio(model: DiscreteSCM, query: Query) -> Ratio:
-    """Over the cells of the query whose condition can be."""
-    pivot = model.hidden[0]
-    above = model.table([*query.outcomes, *query.given], by=pivot)
-    below = Table(above.axes, above.levels, np.ones_like(above.cells)).times(
-        model.table(query.given, by=pivot)
-    )
-    rows = [table.cells.reshape(-1, len(pivot.weights)) for table in (above, below)]
-    possible = rows[1] @ pivot.weights > 1e-6
-    return Ratio(*(table[possible] for table in rows))
+    pair = moves.moved(model, model.hidden[0], cell, -1), moves.moved(model, model.hidden[0], cell, 1)
+    return pair if _agree(pair, moves.factors) else None
 
 
 def _agree(pair: Pair, factors: Iterable[tuple[str, ...]]) -> bool:
     """Whether all that is known is positive, and the same in both."""
     for names in factors:
-        low, high = (_factor(model, names).cells for model in pair)
+        low, high = (c_factor(model, names).cells for model in pair)
         if low.min() <= 0 or np.abs(high / low - 1).max() > EQUAL:
             return False
     return True

@@ -3,6 +3,14 @@
 I. Shpitser and J. Pearl, "What counterfactuals can be tested" (2007) and "Complete identification methods for
 the causal hierarchy" (2008), in the form of J. Correa, S. Lee and E. Bareinboim, "Nested Counterfactual
 Identification from Arbitrary Surrogate Experiments" (2021), which is complete: a "no" is a theorem.
+
+1. Nested actions become sums over what they are (`pyrocausal.identify.unnest`).
+2. The event is written as one about all that it hangs on, each variable responding to its parents' values;
+   this is a product over districts, the ctf-factors (`pyrocausal.identify.ctf_factors`).
+3. A factor is *inconsistent* if one variable would need two values in it: no experiment shows it, and the
+   query is not identified. A consistent one is an interventional distribution
+   (`pyrocausal.identify.ctf_formula`).
+4. Where not all experiments are known, these are identified in turn (`pyrocausal.identify.interventional`).
 """
 
 from __future__ import annotations
@@ -77,13 +85,8 @@ def identify_counterfactual(
     P(y_{x=1}, y_{x=0}) is not identified: m under x=1 and m under x=0 share m's own noise, and no experiment
     shows both for one unit: x would need two values, 1 and 0
     """
+    _check(graph, query, known, given)
     graph = graph.project()
-    _check(graph, query)
-    if given not in ("observational", "experimental"):
-        raise IdentifyError(
-            f"given={given!r}",
-            fix=did_you_mean(given, modes := ["observational", "experimental"]) or f"one of {modes}",
-        )
     steps: list[Step] = []
     expression, witness = _over_experiments(graph, query, steps)
     if expression is not None and given == "observational":
@@ -97,9 +100,8 @@ def identify_counterfactual(
             steps.append(Step(str(expression), "all put in"))
     if given == "experimental":
         known = tuple(dict.fromkeys(p.regime for p in _distributions(expression)))
-    return Estimand(
-        query, graph, expression, "IDC*" if query.given else "ID*", tuple(steps), witness, tuple(known)
-    )
+    method = "IDC*" if query.given else "ID*"
+    return Estimand(query, graph, expression, method, tuple(steps), witness, tuple(known), given)
 
 
 def _over_experiments(
@@ -107,14 +109,7 @@ def _over_experiments(
 ) -> tuple[Expression | None, Witness | None]:
     """The formula in terms of interventional distributions, or the district that no experiment shows."""
     letters, letters_below = Letters(query.symbols), Letters(query.symbols)
-    try:
-        condition = _conjunction(graph, query.given, letters_below)
-    except Impossible:
-        raise IdentifyError(
-            f"the condition of {query} can't happen",
-            why="it gives one variable two values in one world",
-            fix="ask given what can be seen",
-        ) from None
+    condition = _condition(graph, query, letters_below)
     try:
         whole = _conjunction(graph, (*query.outcomes, *query.given), letters)
     except Impossible:
@@ -165,6 +160,17 @@ def _conjunction(graph: CausalGraph, outcomes: Iterable[Outcome], letters: Lette
     found = responses(graph, events, letters)
     own = tuple(found.get(plain(group[0])) for group in groups)
     return Conjunction(events, tuple(dict.fromkeys(found.values())), own)
+
+
+def _condition(graph: CausalGraph, query: Query, letters: Letters) -> Conjunction:
+    try:
+        return _conjunction(graph, query.given, letters)
+    except Impossible:
+        raise IdentifyError(
+            f"the condition of {query} can't happen",
+            why="it gives one variable two values in one world",
+            fix="ask given what can be seen",
+        ) from None
 
 
 def _with_outcomes(
@@ -229,27 +235,38 @@ def _distributions(expression: Expression | None) -> Iterator[P]:
             yield from chain(_distributions(above), _distributions(below))
 
 
-def _check(graph: CausalGraph, query: Query) -> None:
-    """Refuse what is no query about this graph."""
+def _check(graph: CausalGraph, query: Query, known: Sequence[Regime], given: str) -> None:
+    """Refuse what is no question about this graph."""
+    if given not in (modes := ("observational", "experimental")):
+        raise IdentifyError(f"given={given!r}", fix=did_you_mean(given, modes) or f"use one of {modes}")
     if not query.outcomes:
         raise IdentifyError("the query has no outcomes", fix="say what is asked: P(y_{x=1})")
+    if not known and given == "observational":
+        raise IdentifyError("no distribution is known", fix="leave `known` out for P(v), or list regimes")
     for outcome in (*query.outcomes, *query.given):
         _check_outcome(graph, outcome)
+    for regime in known:
+        for name in sorted(regime.do):
+            _check_name(graph, name, "an experiment that is known")
 
 
 def _check_outcome(graph: CausalGraph, outcome: Outcome) -> None:
-    for value in (outcome, *outcome.do):
-        if value.variable not in graph:
-            raise IdentifyError(
-                f"{value.variable!r} in '{outcome}' is not observed",
-                why=f"the variables are {', '.join(graph.nodes)}",
-                fix=did_you_mean(value.variable, graph.nodes) or "observe it, or ask about these",
-            )
-        if isinstance(value, Outcome) and value is not outcome:
-            _check_outcome(graph, value)
+    for part in (outcome, *outcome.do):
+        _check_name(graph, part.variable, f"'{outcome}'")
+        if isinstance(part, Outcome) and part is not outcome:
+            _check_outcome(graph, part)
     if outcome.value.variable != outcome.variable:
         raise IdentifyError(
             f"'{outcome.value}' is a value of {outcome.value.variable!r}, not of {outcome.variable!r}"
         )
     if len(outcome.actions) < len(outcome.do):
         raise IdentifyError(f"'{outcome}' sets a variable twice", fix="one action for each variable")
+
+
+def _check_name(graph: CausalGraph, name: str, where: str) -> None:
+    if name not in graph.observed:
+        raise IdentifyError(
+            f"{name!r}, in {where}, is {'latent' if name in graph else 'no node of the graph'}",
+            why=f"observed are {', '.join(graph.observed)}",
+            fix=did_you_mean(name, graph.observed) or "ask about these, or observe it",
+        )

@@ -52,7 +52,7 @@ def ancestral_set(graph: CausalGraph, events: Iterable[Outcome]) -> dict[Outcome
     """
     found: dict[Outcome, dict[str, Value | Outcome]] = {}
     frontier = [plain(event) for event in events]
-    for outcome in frontier:
+    for outcome in frontier:  # which grows
         if outcome in found:
             continue
         actions = outcome.actions
@@ -135,15 +135,14 @@ def inconsistency(district: District) -> Witness | None:
     if (found := conflict(district)) is None:
         return None
     one, other, a, b = found
+    names = dict.fromkeys(response.variable for response in district)
     if one.variable == other.variable:
         shared = f"share {one.variable}'s own noise"
     else:
-        shared = (
-            f"share hidden causes (district {{{', '.join(dict.fromkeys(r.variable for r in district))}}})"
-        )
+        shared = f"share hidden causes (district {{{', '.join(names)}}})"
     return Witness(
         "inconsistent",
-        nodes=frozenset(response.variable for response in district),
+        nodes=frozenset(names),
         root=frozenset({one.variable, other.variable}),
         text=f"{_world(one)} and {_world(other)} {shared}, and no experiment shows both for one unit: "
         f"{a.variable} would need two values, {_shown(a)} and {_shown(b)}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from pyrocausal.errors import IdentifyError
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identify.expression import OBSERVED, Expression, Regime, Symbol
 from pyrocausal.identify.outcome import Query
+
+if TYPE_CHECKING:
+    from pyrocausal.identify.discrete import DiscreteSCM
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Estimand:
         steps: how, line by line.
         witness: why there is no formula; None if there is one.
         known: the distributions that the formula may use.
+        given: "observational" if these are all; "experimental" if those of all experiments are known.
         through: the adjustment set of "backdoor", the mediators of "front-door".
     """
 
@@ -73,6 +77,7 @@ class Estimand:
     steps: tuple[Step, ...] = ()
     witness: Witness | None = None
     known: tuple[Regime, ...] = (OBSERVED,)
+    given: str = "observational"
     through: tuple[str, ...] = ()
 
     @property
@@ -105,9 +110,29 @@ class Estimand:
 
     @property
     def arbitrary(self) -> tuple[Symbol, ...]:
-        """Free in the formula, and not asked about: on the true distribution, its value is the same for all of
-        theirs, as for z in the napkin's ``Σ_w P(x, y | w, z) P(w) / Σ_w P(x | w, z) P(w)``."""
+        """Free in the formula, and not asked about: whatever they are, the true distribution gives one value.
+
+        So z in the napkin's ``[Σ_w P(x, y | w, z) P(w)] / [Σ_w P(x | w, z) P(w)]``.
+        """
         return tuple(sorted(self._needed().free - self.query.symbols))
+
+    def counterexample(self, seed: int = 0) -> tuple[DiscreteSCM, DiscreteSCM]:
+        """Two models over the graph with the same known distributions and different answers to the query.
+
+        Raises:
+            IdentifyError: the query is identified; or no pair was found.
+
+        >>> from pyrocausal.identify import Outcome, identify
+        >>> bow = CausalGraph.from_string("x -> y; x <-> y")
+        >>> low, high = identify(bow, Query((Outcome.of("y", do=[Symbol("x")]),))).counterexample()
+        >>> float(abs(low.joint() - high.joint()).max()) < 1e-9
+        True
+        >>> float(abs(low.do(x=1) - high.do(x=1)).max()) > 0.05
+        True
+        """
+        from pyrocausal.identify.counterexample import counterexample  # it is built on identification
+
+        return counterexample(self.graph, self.query, self.known, self.given, seed)
 
     def _needed(self) -> Expression:
         if self.expression is None:
@@ -125,7 +150,8 @@ class Estimand:
 
     def _repr_html_(self) -> str:
         if self.expression is None:
-            return f"<div>$${self.query.latex()}$$ {html.escape(self.witness.text if self.witness else '')}</div>"
+            why = html.escape(self.witness.text if self.witness else "")
+            return f"<div>$${self.query.latex()}$$ is not identified: {why}</div>"
         rows = "".join(
             "<tr>"
             + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row)

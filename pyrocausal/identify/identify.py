@@ -45,44 +45,45 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
     >>> identify(bow, y_do_x).witness.nodes
     {'x', 'y'}
     """
-    for regime in known:
-        if regime.population:
-            raise IdentifyError(
-                f"a distribution of another population, {regime.population!r}, is among the known ones",
-                why="it has to be said which mechanisms differ there",
-                fix="pyrocausal.identify.transport(graph, query, differs={...}, known=...)",
-            )
+    check_one_population(known)
     return answered(graph, query, sources(known))
 
 
 def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estimand:
     """`identify`, with populations that differ."""
-    projected = graph.project()
-    _check_names(graph, query, known)
+    projected, regimes = graph.project(), tuple(source.regime for source in known)
     if query.rung == 3:
-        if any(source.regime.population for source in known):
-            raise IdentifyError(
-                f"{query} is about several worlds, and transport is of distributions of one",
-                fix="ask about one world: P(y | do(x), z)",
-            )
-        return identify_counterfactual(projected, query, [source.regime for source in known])
-    values = _values(query)
-    asked = [[outcome.variable for outcome in group] for group in (query.outcomes, query.given)]
-    actions = [action.variable for action in query.world or ()]
-    by_name = named(projected, actions, asked[0]) if known == JUST_OBSERVED and not asked[1] else None
-    if by_name is not None:
-        expression = apart(renamed(by_name.expression, values))
-        return Estimand(
-            query, projected, expression, by_name.method, (by_name.step,), through=tuple(by_name.through)
-        )
-    question = Question(projected, asked[0], actions, asked[1], known)
-    regimes = tuple(source.regime for source in known)
+        _check_names(graph, query, known)
+        _refuse_transport(query, regimes)
+        return identify_counterfactual(projected, query, regimes)
+    question, values = asked(graph, query, known)
+    if known == JUST_OBSERVED and not query.given:
+        actions = [action.variable for action in query.world or ()]
+        by_name = named(projected, actions, [outcome.variable for outcome in query.outcomes])
+        if by_name is not None:
+            formula, step = apart(renamed(by_name.expression, values)), (by_name.step,)
+            through = tuple(by_name.through)
+            return Estimand(query, projected, formula, by_name.method, step, through=through)
     try:
         solution = question.solved()
     except Unidentified as error:
         return Estimand(query, projected, None, question.method(regimes), (), error.witness, regimes)
     expression = apart(renamed(solution.expression, values))
     return Estimand(query, projected, expression, solution.method, steps(question, solution), None, regimes)
+
+
+def asked(graph: CausalGraph, query: Query, known: Sequence[Source]) -> tuple[Question, dict[Symbol, Value]]:
+    """The question with plain symbols, and what to write for them in its answer.
+
+    Raises:
+        IdentifyError: the names are wrong, or the query is of rung 3.
+    """
+    _check_names(graph, query, known)
+    if query.rung == 3:
+        raise IdentifyError(f"{query} is about several worlds", fix="ask about one world: P(y | do(x), z)")
+    outcomes, given = ([outcome.variable for outcome in group] for group in (query.outcomes, query.given))
+    actions = [action.variable for action in query.world or ()]
+    return Question(graph.project(), outcomes, actions, given, known), _values(query)
 
 
 def _values(query: Query) -> dict[Symbol, Value]:
@@ -100,6 +101,29 @@ def _values(query: Query) -> dict[Symbol, Value]:
                 )
             values[value.variable] = value
     return {Symbol(name): value for name, value in values.items() if value != Symbol(name)}
+
+
+def check_one_population(known: Iterable[Regime]) -> None:
+    """What is known is of the population that is asked about.
+
+    Raises:
+        IdentifyError: it is not.
+    """
+    for regime in known:
+        if regime.population:
+            raise IdentifyError(
+                f"a distribution of another population, {regime.population!r}, is among the known ones",
+                why="it has to be said which mechanisms differ there",
+                fix="pyrocausal.identify.transport(graph, query, differs={...}, known=...)",
+            )
+
+
+def _refuse_transport(query: Query, regimes: Iterable[Regime]) -> None:
+    if any(regime.population for regime in regimes):
+        raise IdentifyError(
+            f"{query} is about several worlds, and transport is of distributions of one",
+            fix="ask about one world: P(y | do(x), z)",
+        )
 
 
 def _check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> None:

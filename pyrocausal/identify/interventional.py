@@ -15,7 +15,8 @@ where Q[C] is P(c | do(all others)), the *c-factor* of C (`pyrocausal.identify.c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identify.algebra import Algebra, Fraction
@@ -125,8 +126,7 @@ class Question:
             return direct
         actions, given, moved = self._rule_2()
         relevant = self._relevant(self.outcomes | given, actions)
-        parts = self.graph.districts(relevant)
-        found = [factor(self.algebra, part, self.known, actions) for part in parts]
+        found = self._factors(relevant, actions)
         whole = Fraction.of(each.fraction for each in found)
         answer = self.algebra.summed(relevant - self.outcomes - given, whole)
         if given:
@@ -141,6 +141,18 @@ class Question:
             found=tuple(found),
         )
 
+    def _factors(self, relevant: AbstractSet[str], actions: Collection[str]) -> list[Found]:
+        """Q[D_1], ..., Q[D_k]."""
+        try:
+            parts = self.graph.districts(relevant)
+            return [factor(self.algebra, part, self.known, actions) for part in parts]
+        except Unidentified as error:
+            if not self.given:
+                raise
+            joint = ", ".join(self.graph.ordered(relevant & (self.outcomes | self.given) - set(actions)))
+            text = f"given what is seen, it takes P({joint} | do(...)), and {error.witness.text}"
+            raise Unidentified(replace(error.witness, text=text)) from None
+
     def _relevant(self, names: Iterable[str], actions: Collection[str]) -> set[str]:
         """D: the ancestors of some nodes that the actions do not cut off."""
         return self.graph.ancestors(names, set(self.graph.nodes) - set(actions))
@@ -150,7 +162,7 @@ class Question:
         return {cause for name in names for cause in self.graph.parents[name] if cause in actions}
 
     def _direct(self) -> Solution | None:
-        """The answer, if a known distribution has it: the same nodes matter there, with the same mechanisms."""
+        """The answer, if a known distribution has it: there the same nodes matter, by the same mechanisms."""
         asked = self.outcomes | self.given
         relevant = self._relevant(asked, self.actions)
         for source in self.known:

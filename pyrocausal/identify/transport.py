@@ -33,8 +33,9 @@ def transport(
     Args:
         graph: of all populations.
         query: of rung 1 or 2.
-        differs: for every other population, the variables whose mechanisms, or hidden causes, are not those of
-            "": where the selection nodes point. A latent variable stands for the observed ones it is a cause of.
+        differs: for every other population, the variables whose mechanisms, or hidden causes, are not those
+            of "": where the selection nodes point. A latent variable stands for the observed ones that it
+            causes.
         known: the distributions that the formula may use, each of its ``population``; the first that does is
             taken.
 
@@ -53,7 +54,7 @@ def transport(
     if "" in differs:
         raise IdentifyError(
             "the population '' differs from itself",
-            why="'' is the population that is asked about, and `differs` tells in what the others are not like it",
+            why="'' is the population that is asked about; `differs` is about the others",
             fix="give the other population a name",
         )
     for regime in known:

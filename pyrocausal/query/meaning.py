@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pyrocausal.identify.expression import Constant, Symbol, Value
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.query.syntax import Level, Node, Number, Operation, Setting, Term, Variable, World
-from pyrocausal.query.worlds import equality, explicit, terms, variables
+from pyrocausal.query.worlds import changed, equality, explicit, terms, variables
 
 
 def queries(question: Node) -> list[Query]:
@@ -55,6 +56,7 @@ def _query(of: Sequence[Node], given: Sequence[Node]) -> Query | None:
 
     A condition that is no equality is an event of the joint distribution if it is about another world.
     """
+    of, given = _consistent(of, given)
     asked, conditions = _variables(of), _variables(given)
     fixed = {found[0]: found[1] for event in (*of, *given) if (found := equality(event))}
     one_world = len({variable.world for variable in (*asked, *conditions)}) == 1
@@ -69,6 +71,20 @@ def _query(of: Sequence[Node], given: Sequence[Node]) -> Query | None:
     conditioned = {v: values.outcome(v) for v in known}
     read = [o for o in values.read if o not in outcomes.values() and o not in conditioned.values()]
     return Query((*outcomes.values(), *dict.fromkeys(read)), tuple(conditioned.values()))
+
+
+def _consistent(of: Sequence[Node], given: Sequence[Node]) -> tuple[Sequence[Node], Sequence[Node]]:
+    """Without actions that change nothing: of units that have x=0 anyway, y_{x=0} is y (consistency)."""
+    fixed = {found[0]: found[1] for event in given if (found := equality(event))}
+
+    def reduced(variable: Variable) -> Node:
+        for setting in variable.world:
+            rest = tuple(other for other in variable.world if other is not setting)
+            if setting.value is not None and fixed.get(Variable(setting.variable, rest)) == setting.value:
+                return reduced(replace(variable, world=rest))
+        return variable
+
+    return [changed(node, reduced) for node in of], [changed(node, reduced) for node in given]
 
 
 def _variables(nodes: Sequence[Node]) -> list[Variable]:

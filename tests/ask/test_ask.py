@@ -298,3 +298,41 @@ def test_an_answer_says_what_it_rests_on() -> None:
     assert "rung" in repr(answer) and "doing" in repr(answer) and "certificate" in repr(answer)
     assert "<table>" in answer._repr_html_()
     assert answer.to_pandas().loc["E[y | do(x=1)]", "value"] == float(answer)
+
+
+# ---- certificates
+
+
+def hidden() -> None:
+    u = pyro.sample("u", dist.Normal(0.0, 1.0))
+    x = pyro.sample("x", dist.Bernoulli(logits=u))
+    m = pyro.sample("m", dist.Bernoulli(0.1 + 0.7 * x))
+    pyro.sample("y", dist.Normal(m + u, 1.0))
+    pyro.sample("w", dist.Normal(x + u, 1.0))
+
+
+CERTIFIED = {
+    "E[y | x=1]": "what is observed",
+    "E[y | do(x=1)] - E[y | do(x=0)]": "front-door {m}",
+    "E[y | do(m=1)]": "backdoor {x}",
+    "E[w | do(x=1)]": "not identified",
+    "E[y_{x=1} | x=0, w=1]": "IDC*",
+    "E[y_{x=1} - y_{x=0} | x=0, y>1]": "not identified",
+    "E[u | y=2]": "'u' is never observed",
+    "E[y | do(x=1-x)]": "ID*",
+}
+
+
+@pytest.mark.parametrize("question", CERTIFIED)
+def test_the_certificate_is_about_what_is_observed(question: str) -> None:
+    scm = pc.SCM(hidden, latent=["u"])
+    answer = scm.ask(question, seed=0, num_samples=1000)
+    assert CERTIFIED[question] in str(answer.certificate)
+    assert answer.certificate.identified == ("not identified" not in str(answer.certificate))
+
+
+def test_a_submodel_is_certified_by_the_model_that_it_comes_from() -> None:
+    scm = pc.SCM(hidden, latent=["u"])
+    answer = scm.do(x=1).ask("E[y]", seed=0, num_samples=1000)
+    assert "front-door" in str(answer.certificate) and answer.rung == 2
+    assert "not asked" in str(scm.do(x=lambda x: 1 - x).ask("E[y]", seed=0, num_samples=1000).certificate)

@@ -46,8 +46,9 @@ def case(seed: int, kind: str, nodes: int = 6) -> Case:
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     graph = random_graph(rng, int(rng.integers(2, nodes + 1)))
     levels = {name: int(rng.choice([2, 2, 2, 3])) for name in graph.nodes}
-    query = random_query(rng, graph, levels)
-    known = [OBSERVED, *(_experiment(rng, graph) for _ in range(2))] if kind == "surrogate" else [OBSERVED]
+    query = random_query(rng, graph)
+    experiments = [_experiment(rng, graph) for _ in range(2)] if kind == "surrogate" else []
+    known = (OBSERVED, *experiments)
     given = "experimental" if kind == "experimental" else "observational"
     scm = FunctionalSCM(graph, levels, rng)
     try:

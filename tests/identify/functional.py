@@ -109,7 +109,7 @@ def random_graph(rng: np.random.Generator, nodes: int) -> CausalGraph:
     )
 
 
-def random_query(rng: np.random.Generator, graph: CausalGraph, levels: Mapping[str, int]) -> Query:
+def random_query(rng: np.random.Generator, graph: CausalGraph) -> Query:
     """One to three outcomes and up to two conditions, in up to three worlds, some of them nested."""
 
     symbolic = {name for name in graph.nodes if rng.random() < 0.3}
@@ -117,22 +117,24 @@ def random_query(rng: np.random.Generator, graph: CausalGraph, levels: Mapping[s
     def value(name: str) -> Value:
         if name in symbolic:
             return Symbol(name, int(rng.random() < 0.3))
-        return Constant(name, int(rng.integers(levels[name])))
+        return Constant(name, int(rng.integers(2)))
 
     def world(depth: int) -> tuple[Value | Outcome, ...]:
-        count = min(rng.integers(3), len(graph.nodes))
-        names = rng.choice(graph.nodes, count, replace=False)
+        names = map(str, rng.choice(graph.nodes, rng.integers(1, min(3, len(graph.nodes))), replace=False))
         return tuple(
-            Outcome.of(str(name), do=world(depth - 1)) if depth and rng.random() < 0.2 else value(str(name))
+            Outcome.of(name, do=world(depth - 1)) if depth and rng.random() < 0.2 else value(name)
             for name in names
         )
 
-    worlds = [(), *(world(2) for _ in range(2))]
+    worlds = [(), world(2), world(2)]
 
-    def outcomes(count: int) -> tuple[Outcome, ...]:
-        return tuple(
-            Outcome.of(name, value(name), worlds[rng.integers(len(worlds))])
-            for name in map(str, rng.choice(graph.nodes, count))
-        )
+    def outcome() -> Outcome:
+        do = worlds[rng.integers(len(worlds))]
+        free = [name for name in graph.nodes if name not in {action.variable for action in do}]
+        if rng.random() < 0.05:  # what is set is asked about, too
+            free = list(graph.nodes)
+        name = str(rng.choice(free))
+        return Outcome.of(name, value(name), do)
 
-    return Query(outcomes(int(rng.integers(1, 4))), outcomes(int(rng.integers(0, 3))))
+    outcomes, given = ([outcome() for _ in range(rng.integers(*among))] for among in ((1, 4), (0, 3)))
+    return Query(tuple(outcomes), tuple(given))

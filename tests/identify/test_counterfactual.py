@@ -138,7 +138,7 @@ def test_the_steps_end_in_the_formula():
     [
         (Query(()), "no outcomes"),
         (Query((_of("yy", do=[X1]),)), "did you mean 'y'"),
-        (Query((_of("y", do=[Constant("u", 1)]),)), "not observed"),
+        (Query((_of("y", do=[Constant("u", 1)]),)), "'u', in 'y_{u=1}', is latent"),
         (Query((_of("y", do=[_of("m", do=[Constant("xx", 1)])]),)), "did you mean 'x'"),
         (Query((Outcome("y", X1),)), "not of 'y'"),
         (Query((_of("y", do=[X0, X1]),)), "twice"),
@@ -151,9 +151,14 @@ def test_bad_questions_are_refused(query, message):
         identify_counterfactual(_graph("x -> m -> y; u [latent] -> y; u -> m"), query)
 
 
-def test_what_is_given_must_be_known():
+def test_bad_knowledge_is_refused():
+    graph = _graph("x -> y")
     with pytest.raises(IdentifyError, match="did you mean 'experimental'"):
-        identify_counterfactual(_graph("x -> y"), BOTH, given="experiment")
+        identify_counterfactual(graph, BOTH, given="experiment")
+    with pytest.raises(IdentifyError, match="no distribution is known"):
+        identify_counterfactual(graph, BOTH, known=())
+    with pytest.raises(IdentifyError, match="'z', in an experiment"):
+        identify_counterfactual(graph, BOTH, known=[Regime(frozenset("z"))])
 
 
 def test_the_same_formula_in_every_process():

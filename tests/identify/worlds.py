@@ -74,7 +74,7 @@ class World:
     def truth(
         self, outcomes: Collection[str], do: Collection[str], given: Collection[str] = ()
     ) -> np.ndarray:
-        """P(outcomes | do, given), on the axes of all nodes; those that it does not depend on have length 1."""
+        """P(outcomes | do, given), on the axes of all nodes; those that do not occur have length 1."""
         joint = self.joint(do)
         nodes = self.graph.nodes
 
@@ -99,3 +99,17 @@ def aligned(series: pd.Series | float, nodes: Collection[str]) -> np.ndarray:
 def tables(worlds: Mapping[str, World], known: Iterable[Regime]) -> dict[Regime, pd.Series]:
     """The distributions that are known, from the SCM of each population."""
     return {regime: worlds[regime.population].pmf(sorted(regime.do)) for regime in known}
+
+
+def sparse_graph(rng: np.random.Generator, nodes: int, parents: float = 1.25) -> CausalGraph:
+    """A large ADMG: ``parents`` edges a node on average, and 0.3 bidirected ones."""
+    names = [f"v{i}" for i in range(nodes)]
+
+    def pairs(count: int) -> list[tuple[str, str]]:
+        found: dict[tuple[str, str], None] = {}
+        while len(found) < count:
+            i, j = sorted(rng.choice(nodes, 2, replace=False))
+            found[names[i], names[j]] = None
+        return list(found)
+
+    return CausalGraph(names, pairs(int(parents * nodes)), pairs(int(0.3 * nodes)))
