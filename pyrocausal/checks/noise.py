@@ -47,7 +47,7 @@ PARENTS = Family(
     "correlation",
     matters=0.15,
     fine="its noise is independent of its causes",
-    todo="let the mechanism bend, vary its spread or interact: m.Continuous()",
+    todo="let the mechanism bend, vary its spread or interact: m.Normal() or m.Continuous()",
     small="more rows, or longer training, may mend it",
 )
 OTHERS = Family(
