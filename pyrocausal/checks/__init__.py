@@ -89,10 +89,10 @@ def _refits(count: Any) -> int:
 
 
 def _about(rows: Rows, alpha: float) -> str:
-    origin = (
-        "the ones it was fitted to, on which noise looks better than on new ones"
-        if rows.trained_on
-        else "not the ones it was fitted to, as their means tell"
-    )
+    origin = {
+        True: ", the ones it was fitted to, on which noise looks better than on new ones",
+        False: ", not the ones it was fitted to, as their means tell",
+        None: "",
+    }[rows.trained_on]
     rate = f"a family of tests errs on a right model with a chance of {alpha:.0%} at most"
-    return f"{len(rows):,} rows, {origin}; {rate}."
+    return f"{len(rows):,} rows{origin}; {rate}."

@@ -37,17 +37,8 @@ def check_implications(rows: Rows, *, most: int, alpha: float, seed: int) -> Che
     tests = []
     for independence in told:
         given = [used.features(name) for name in independence.given]
-        x, y = (_bent(used, *names) for names in (independence.x, independence.y))
+        x, y = (used.bent(*names) for names in (independence.x, independence.y))
         number, p = conditional_independence(x, y, np.hstack([np.empty((len(used), 0)), *given]))
         tests.append(Trial(str(independence), number, p, "the graph says so, and the rows do not"))
     found = FAMILY.judged(tests, alpha)
     return found, {"independences": found}
-
-
-def _bent(rows: Rows, name: str) -> np.ndarray:
-    """Features with squares of normal scores, by which a symmetric dependence shows as a covariance."""
-    plain = rows.features(name)
-    variable = rows.scm.variables[name]
-    if variable.cardinality or variable.shape:
-        return plain
-    return np.hstack([plain, (plain**2 - 1) / 2**0.5])

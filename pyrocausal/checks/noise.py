@@ -19,7 +19,13 @@ import numpy as np
 from scipy import stats
 from torch import Tensor
 
-from pyrocausal.checks.dependence import centred_distances, distance_correlation
+from pyrocausal.checks.dependence import (
+    Column,
+    bent,
+    centred_distances,
+    distance_correlation,
+    independence,
+)
 from pyrocausal.checks.report import Checked, Family, Trial, not_run
 from pyrocausal.checks.rows import Rows, coordinates
 from pyrocausal.exogenous.law import STANDARD, Law
@@ -38,15 +44,15 @@ LAW = Family(
 )
 PARENTS = Family(
     "noise and causes",
-    "distance correlation",
+    "correlation",
     matters=0.15,
     fine="its noise is independent of its causes",
-    todo="let the mechanism bend, vary its spread or interact: m.Continuous()",
+    todo="let the mechanism bend, vary its spread or interact: m.Normal() or m.Continuous()",
     small="more rows, or longer training, may mend it",
 )
 OTHERS = Family(
     "noise and noise",
-    "distance correlation",
+    "correlation",
     matters=0.15,
     fine="the noises are independent",
     todo="look for a common cause of both that the graph lacks, or an edge",
@@ -100,11 +106,11 @@ def check_noise(rows: Rows, *, most: int, alpha: float, seed: int) -> Checked:
     }
     laws, picture = _laws(noise, alpha)
     scores = {name: stats.norm.ppf(u.clip(1e-7, 1 - 1e-7)) for name, u in noise.items()}
-    distances = {name: centred_distances(score) for name, score in scores.items()}
+    columns = {name: Column.of(score, bent(score)) for name, score in scores.items()}
     found = [
         *LAW.judged(laws, alpha),
-        *PARENTS.judged(list(_against_parents(used, distances)), alpha),
-        *OTHERS.judged(list(_against_each_other(distances)), alpha),
+        *PARENTS.judged(list(_against_parents(used, columns)), alpha),
+        *OTHERS.judged(list(_against_each_other(columns)), alpha),
     ]
     return found, {"noise": picture} if picture else {}
 
@@ -147,27 +153,31 @@ def difference(uniform: np.ndarray) -> np.ndarray:
     return counts(bins, BINS - 1) / len(uniform) - np.arange(1, BINS) / BINS
 
 
-def _against_parents(rows: Rows, distances: Mapping[str, np.ndarray]) -> Iterator[Trial]:
+def _against_parents(rows: Rows, noise: Mapping[str, Column]) -> Iterator[Trial]:
     """A test for each variable: against every parent and all together, by Bonferroni."""
-    of_parent: dict[str, np.ndarray] = {}
-    for name, own in distances.items():
+    of_parent: dict[str, Column] = {}
+    for name, own in noise.items():
         parents = [p for p in rows.scm.graph.parents(name) if p in rows.values]
         if not parents:
             continue
         for parent in parents:
             if parent not in of_parent:
-                of_parent[parent] = centred_distances(rows.features(parent))
-        found = {parent: distance_correlation(own, of_parent[parent]) for parent in parents}
+                of_parent[parent] = Column.of(rows.features(parent), rows.bent(parent))
+        found = {parent: independence(own, of_parent[parent]) for parent in parents}
         if len(parents) > 1:
             joint = centred_distances(np.hstack([rows.features(p) for p in parents]))
-            found["its causes together"] = distance_correlation(own, joint)
+            found["its causes together"] = distance_correlation(own.distances, joint)
         at = min(found, key=lambda key: found[key][1])
         number, p = found[at]
-        meaning = f"its mechanism misses how {at} acts: its noise still depends on that"
+        meaning = f"its mechanism misses how {_verb(at)}: its noise still depends on that"
         yield Trial(name, number, min(1.0, p * len(found)), meaning)
 
 
-def _against_each_other(distances: Mapping[str, np.ndarray]) -> Iterator[Trial]:
-    for a, b in itertools.combinations(distances, 2):
-        number, p = distance_correlation(distances[a], distances[b])
+def _verb(cause: str) -> str:
+    return f"{cause} act" if cause == "its causes together" else f"{cause} acts"
+
+
+def _against_each_other(noise: Mapping[str, Column]) -> Iterator[Trial]:
+    for a, b in itertools.combinations(noise, 2):
+        number, p = independence(noise[a], noise[b])
         yield Trial(f"{a}, {b}", number, p, "their noises depend on each other")

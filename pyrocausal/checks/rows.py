@@ -12,6 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from pyrocausal.checks.dependence import bent
 from pyrocausal.table import read, take_rows
 
 COORDINATES = 20  # of a vector that are looked at one by one
@@ -44,14 +45,21 @@ class Rows:
         return Rows(self.scm, take_rows(self.data, chosen), values)
 
     @cached_property
-    def trained_on(self) -> bool:
-        """Whether the SCM was fitted to these very rows, as their means and standard deviations tell."""
+    def trained_on(self) -> bool | None:
+        """Whether the SCM was fitted to these very rows, as the means and deviations of numbers tell.
+
+        None if there is no number that was fitted.
+        """
         told = [(v.column, self.values[n]) for n, v in self.scm.variables.items() if n in self.values]
         told = [(column, x.double()) for column, x in told if column.mean is not None]
-        return bool(told) and all(
-            abs(x.mean().item() - c.mean) + abs(x.std(correction=0).item() - c.sd)
-            < 1e-5 * (c.sd + abs(c.mean))
-            for c, x in told
+        return (
+            None
+            if not told
+            else all(
+                abs(x.mean().item() - c.mean) + abs(x.std(correction=0).item() - c.sd)
+                < 1e-5 * (c.sd + abs(c.mean))
+                for c, x in told
+            )
         )
 
     def features(self, name: str) -> np.ndarray:
@@ -62,6 +70,11 @@ class Rows:
         if variable.cardinality:
             return np.eye(variable.cardinality)[x.astype(int)][:, 1:]
         return normal_scores(x)[:, None]
+
+    def bent(self, name: str) -> np.ndarray:
+        """`features` in which a symmetric dependence shows as a correlation: with squares of scores."""
+        variable, plain = self.scm.variables[name], self.features(name)
+        return plain if variable.cardinality or variable.shape else bent(plain)
 
     def numbers(self, name: str) -> np.ndarray:
         """Columns for a linear regression: the values, or an indicator a level."""

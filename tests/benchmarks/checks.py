@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import pyrocausal as pc
 from pyrocausal.checks.dependence import centred_distances, conditional_independence, distance_correlation
-from tests.checks.test_dependence import bent, confounded
+from tests.checks.test_dependence import confounded, features
 from tests.checks.test_implications import chain
 from tests.checks.test_noise import right
 
@@ -57,7 +57,7 @@ def of_independence(rows: int) -> dict[str, float]:
         p = []
         for _ in range(SAMPLES):
             x, y, z = confounded(kind, rows, rng)
-            p.append(conditional_independence(bent(x), bent(y), z)[1])
+            p.append(conditional_independence(features(x), features(y), z)[1])
         found[f"given others, {kind}"] = float(np.mean(np.array(p) <= LEVEL))
     return found
 

@@ -5,9 +5,12 @@ import pytest
 from scipy import stats
 
 from pyrocausal.checks.dependence import (
+    Column,
+    bent,
     centred_distances,
     conditional_independence,
     distance_correlation,
+    independence,
     smooth_residuals,
 )
 from pyrocausal.checks.rows import normal_scores
@@ -62,6 +65,21 @@ def test_distance_correlation_keeps_its_level(law):
         assert sum(np.array(p) <= LEVEL) >= 5
 
 
+def column(x: np.ndarray) -> Column:
+    scores = normal_scores(x)[:, None]
+    return Column.of(scores, bent(scores))
+
+
+def test_both_tests_together_keep_their_level_and_see_bends_and_spreads():
+    rng = np.random.default_rng(6)
+    p = [independence(column(rng.normal(size=200)), column(rng.normal(size=200)))[1] for _ in range(300)]
+    assert sum(np.array(p) <= LEVEL) <= at_most(300)
+    x, e = rng.normal(size=(2, 20, 400))
+    bends = [independence(column(a), column(0.3 * (a**2 - 1) + b))[1] for a, b in zip(x, e)]
+    spreads = [independence(column(a), column(b * np.exp(0.25 * a)))[1] for a, b in zip(x, e)]
+    assert np.mean(np.array([bends, spreads]) <= 0.01, axis=1).min() >= 0.9
+
+
 def confounded(kind: str, n: int, rng: np.random.Generator):
     """Two variables that depend on z alone."""
     z, e, f = rng.normal(size=(n, 1)), *rng.normal(size=(2, n))
@@ -81,11 +99,8 @@ def confounded(kind: str, n: int, rng: np.random.Generator):
     return (rng.random(n) < stats.logistic.cdf(2 * g)).astype(float), g**2 / 2 + g + f, z
 
 
-def bent(x: np.ndarray) -> np.ndarray:
-    if len(np.unique(x)) == 2:
-        return x[:, None]
-    score = normal_scores(x)
-    return np.column_stack([score, (score**2 - 1) / 2**0.5])
+def features(x: np.ndarray) -> np.ndarray:
+    return x[:, None] if len(np.unique(x)) == 2 else bent(normal_scores(x)[:, None])
 
 
 @pytest.mark.parametrize("kind", ["linear", "bent", "spread", "heavy", "binary", "several"])
@@ -95,7 +110,7 @@ def test_conditional_independence_keeps_its_level(kind):
     p = []
     for _ in range(100):
         x, y, z = confounded(kind, 400, rng)
-        p.append(conditional_independence(bent(x), bent(y), z)[1])
+        p.append(conditional_independence(features(x), features(y), z)[1])
     assert sum(np.array(p) <= LEVEL) <= at_most(100, 0.08)
 
 
@@ -106,7 +121,7 @@ def test_conditional_dependence_is_seen(effect):
     for _ in range(20):
         x, y, z = confounded("linear", 600, rng)
         x -= z[:, 0]  # symmetric given z, so that squares leave no plain covariance
-        found.append(conditional_independence(bent(x), bent(y + effect(x)), z)[1] < 1e-3)
+        found.append(conditional_independence(features(x), features(y + effect(x)), z)[1] < 1e-3)
     assert np.mean(found) >= 0.95
 
 
