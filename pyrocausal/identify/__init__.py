@@ -19,12 +19,14 @@ from pyrocausal.identify.frontdoor import (
     is_front_door_set,
 )
 from pyrocausal.identify.implications import Independence, independences
+from pyrocausal.identify.instruments import Instrument, instruments
 from pyrocausal.identify.verma import VermaConstraint, verma_constraints
 
 __all__ = [
     "Constant",
     "Expression",
     "Independence",
+    "Instrument",
     "P",
     "Product",
     "Ratio",
@@ -39,6 +41,7 @@ __all__ = [
     "front_door_set",
     "front_door_sets",
     "independences",
+    "instruments",
     "is_adjustment_set",
     "is_backdoor_set",
     "is_front_door_set",
