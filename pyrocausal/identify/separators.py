@@ -84,9 +84,7 @@ def minimal_separator(
     return nearest(web, x, y, allowed, required)
 
 
-def nearest(
-    web: FactorGraph, x: Names, y: Names, allowed: Names, required: Names
-) -> frozenset[str] | None:
+def nearest(web: FactorGraph, x: Names, y: Names, allowed: Names, required: Names) -> frozenset[str] | None:
     near = web.reach(y, allowed | required)
     if near & x:
         return None
