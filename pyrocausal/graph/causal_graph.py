@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrocausal.errors import GraphError
-from pyrocausal.graph import check, export, projection, separation, text
+from pyrocausal.graph import check, export, formats, projection, separation, text
 from pyrocausal.graph.ordered import OrderedFrozenSet
 
 if TYPE_CHECKING:
@@ -113,10 +114,19 @@ class CausalGraph:
     def from_string(cls, graph: str) -> CausalGraph:
         """Read ``age -> quit -> gain; a <-> c; u [latent]`` (all of it: `pyrocausal.graph.text`).
 
+        Dagitty's and Graphviz's languages (`pyrocausal.graph.dot`) and GML are told by how the text begins.
+
         >>> CausalGraph.from_string("`smoking years` -> gain <- age; lonely").roots
         {'smoking years', 'age', 'lonely'}
+        >>> CausalGraph.from_string('dag { x [exposure,pos="0,1"]  x -> y  u [latent]  x <-> y }')
+        CausalGraph.from_string('x -> y; x <-> y; u [latent]')
         """
-        return cls(**vars(text.parse(graph)))
+        return cls(**vars(formats.parse(graph)))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> CausalGraph:
+        """Read a file named ``.dot``, ``.gv``, ``.dagitty`` or ``.gml``, or ``.txt`` with any such text."""
+        return cls(**vars(formats.parse_file(path)))
 
     @classmethod
     def from_networkx(cls, graph: nx.DiGraph) -> CausalGraph:

@@ -60,15 +60,18 @@ def _mermaid_escape(name: str) -> str:
 
 
 def to_dot(graph: CausalGraph) -> str:
+    """Graphviz's language; `pyrocausal.graph.dot` reads it back, by ``latent``, ``do`` and ``cut``."""
     lines = ["digraph {", "    rankdir=LR; node [shape=ellipse];"]
     for name in graph.nodes:
         styles = ["dashed"] * (name in graph.latent) + ["bold"] * (name in graph.intervened)
-        lines.append(f"    {_dot_quote(name)}" + (f' [style="{",".join(styles)}"];' if styles else ";"))
+        marks = [", latent=true"] * (name in graph.latent) + [", do=true"] * (name in graph.intervened)
+        attributes = f' [style="{",".join(styles)}"{"".join(marks)}]' if styles else ""
+        lines.append(f"    {_dot_quote(name)}{attributes};")
     kinds = (
         ("edges", ""),
         ("bidirected", " [dir=both, style=dashed, constraint=false]"),
-        ("cut", ' [style=dotted, label="✂"]'),
-        ("cut_bidirected", ' [dir=both, style=dotted, label="✂", constraint=false]'),
+        ("cut", ' [style=dotted, label="✂", cut=true]'),
+        ("cut_bidirected", ' [dir=both, style=dotted, label="✂", constraint=false, cut=true]'),
     )
     for kind, attributes in kinds:
         lines += [f"    {_dot_quote(a)} -> {_dot_quote(b)}{attributes};" for a, b in getattr(graph, kind)]

@@ -136,7 +136,10 @@ def join(a: str, arrow: str, b: str, parts: Parts) -> None:
     parts.add(part, (min(edge), max(edge)) if symmetric else edge)
 
 
-def fail(text: str, at: int, what: str) -> NoReturn:
+FIX = "write edges as a -> b; a <-> c, nodes as a, and other names in backticks: `smoking years` -> b"
+
+
+def fail(text: str, at: int, what: str, fix: str = FIX) -> NoReturn:
     """Raise with the line and a caret under the place."""
     start = text.rfind("\n", 0, at) + 1
     line = text[start:].split("\n", 1)[0]
@@ -144,7 +147,7 @@ def fail(text: str, at: int, what: str) -> NoReturn:
     raise GraphError(
         f"the graph's text can't be read at line {number}, column {at - start + 1}:\n\n"
         f"    {line}\n    {' ' * (at - start)}^\n{what}",
-        fix="write edges as a -> b; a <-> c, nodes as a, and other names in backticks: `smoking years` -> b",
+        fix=fix,
     )
 
 

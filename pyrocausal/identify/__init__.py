@@ -21,6 +21,7 @@ from pyrocausal.identify.frontdoor import (
 )
 from pyrocausal.identify.identify import identify
 from pyrocausal.identify.implications import Independence, independences
+from pyrocausal.identify.instruments import Instrument, instruments
 from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.surrogates import experiments
 from pyrocausal.identify.transport import transport
@@ -31,6 +32,7 @@ __all__ = [
     "Estimand",
     "Expression",
     "Independence",
+    "Instrument",
     "Outcome",
     "P",
     "Product",
@@ -51,6 +53,7 @@ __all__ = [
     "front_door_sets",
     "identify",
     "independences",
+    "instruments",
     "is_adjustment_set",
     "is_backdoor_set",
     "is_front_door_set",

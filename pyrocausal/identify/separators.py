@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 import networkx as nx
+from networkx.algorithms.flow import shortest_augmenting_path
 
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.ordered import OrderedFrozenSet
@@ -79,10 +80,15 @@ def minimal_separator(
     >>> minimal_separator(graph, {"x"}, {"y"}, {"a", "b", "c"})
     {'b', 'c'}
     """
-    around = neighbourhood(graph, x, y, allowed, required)
-    if around is None:
-        return None
     web = FactorGraph(graph, x | y | required)
+    return nearest(web, x, y, allowed, required)
+
+
+def nearest(web: FactorGraph, x: Names, y: Names, allowed: Names, required: Names) -> frozenset[str] | None:
+    near = web.reach(y, allowed | required)
+    if near & x:
+        return None
+    around = (near & allowed) | required
     return web.ordered((around & web.reach(x, around)) | required)
 
 
@@ -103,8 +109,9 @@ def minimum_separator(
         costs: of a node, not negative; 1 where none is given.
     """
     web = FactorGraph(graph, x | y | required)
-    if neighbourhood(graph, x, y, allowed, required) is None:
-        return None
+    found = nearest(web, x, y, allowed, required)
+    if found is None or (costs is None and len(found - required) < 2):
+        return found  # nothing can be left out of it, so no other is smaller
     flow = nx.DiGraph()  # an edge without a capacity has an infinite one
     flow.add_nodes_from(["x", "y"])
     for name in web.graph.nodes:
@@ -116,9 +123,9 @@ def minimum_separator(
                 flow.add_edge(factor, ("in", name))
     flow.add_edges_from(("x", ("in", name)) for name in x)
     flow.add_edges_from((("out", name), "y") for name in y)
-    _, (_, far) = nx.minimum_cut(flow, "x", "y")
+    _, (_, far) = nx.minimum_cut(flow, "x", "y", flow_func=shortest_augmenting_path)
     cut = {name for name in web.graph.nodes if ("out", name) in far and ("in", name) not in far}
-    return minimal_separator(graph, x, y, cut, required)  # what costs nothing may be in the cut for nothing
+    return nearest(web, x, y, cut, required)  # what costs nothing may be in the cut for nothing
 
 
 def minimal_separators(

@@ -7,11 +7,11 @@ words are those of T. Richardson, R. Evans, J. Robins and I. Shpitser, "Nested M
 directed mixed graphs", Annals of Statistics 51 (2023).
 
 The distribution of a district s given the values of its parents, as under do(parents), is a *kernel*
-:math:`q_s(s | pa(s))`, a product of conditionals. Where d ⊂ s has no children in the rest of s, summing over d
-gives a kernel of the rest, and each district of that rest has its own. By the graph, it depends on that
-district and its parents alone; the formula that the sum gives, made of the larger kernel, has more variables
-in it, so the two say something about the data. If no ancestral set of the graph has that district, leaving
-out d amounts to an intervention, and what is said is no conditional independence.
+:math:`q_s(s | pa(s))`, a product of conditionals. Where d ⊂ s has no children in the rest of s, summing over
+d gives a kernel of the rest, and each district of that rest has its own. By the graph, it depends on that
+district and its parents alone. The formula that the sum gives, made of the larger kernel, may mention more
+variables: it must not depend on them. Since d may have effects outside of s, which then count as set, this
+need not be a conditional independence.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class VermaConstraint:
     Args:
         expression: the formula.
         free_of: these variables.
-        district: it is the distribution of the last of these, given the others and their parents, in the world
-            where all variables but these are set.
+        district: it is the distribution of the last of these, given the others and their parents, in the
+            world where all variables but these are set.
     """
 
     expression: Expression
@@ -80,9 +80,7 @@ def ending(graph: CausalGraph, last: str) -> Iterator[VermaConstraint]:
     while ready:
         district, kernel = ready.pop(0)
         for smaller, inner in inner_kernels(graph, district, kernel, last):
-            if smaller in ordinary:
-                continue
-            if smaller not in said:
+            if smaller not in said and smaller not in ordinary:
                 ready.append((smaller, inner))
             mentioned = {symbol.variable for symbol in inner[last].free}
             relevant = district | graph.parents(*district)
@@ -139,17 +137,17 @@ def blocks(factors: Sequence[Expression], hidden: Sequence[Symbol]) -> list[Expr
             left.remove(having[0])
     parts: list[Expression] = []
     while left:
-        together, symbols = [left.pop(0)], set[Symbol]()
-        while joined := [f for f in left if f.free & (symbols := shared_symbols(together, hidden))]:
+        together = [left.pop(0)]
+        while joined := [f for f in left if f.free & hidden_in(together, hidden)]:
             together += joined
             left = [f for f in left if f not in joined]
         ordered = [factor for factor in factors if factor in together]
-        over = [symbol for symbol in hidden if symbol in shared_symbols(together, hidden)]
+        over = [symbol for symbol in hidden if symbol in hidden_in(together, hidden)]
         parts.append(summed(over, product(*ordered)))
     return parts
 
 
-def shared_symbols(factors: Sequence[Expression], hidden: Sequence[Symbol]) -> set[Symbol]:
+def hidden_in(factors: Sequence[Expression], hidden: Sequence[Symbol]) -> set[Symbol]:
     return {symbol for factor in factors for symbol in factor.free if symbol in hidden}
 
 
