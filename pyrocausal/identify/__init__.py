@@ -3,6 +3,8 @@
 It knows nothing of torch and Pyro.
 """
 
+from pyrocausal.identify.counterexample import counterexample
+from pyrocausal.identify.discrete import DiscreteSCM
 from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import Constant, Expression, P, Product, Ratio, Regime, Sum, Symbol
 from pyrocausal.identify.identify import identify
@@ -12,6 +14,7 @@ from pyrocausal.identify.transport import transport
 
 __all__ = [
     "Constant",
+    "DiscreteSCM",
     "Estimand",
     "Expression",
     "Outcome",
@@ -24,6 +27,7 @@ __all__ = [
     "Sum",
     "Symbol",
     "Witness",
+    "counterexample",
     "experiments",
     "identify",
     "transport",
