@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identify.discrete import DiscreteSCM, Hidden, confounded, shifted
+from pyrocausal.identify.discrete import OWN, DiscreteSCM, Hidden, confounded, shifted
 
 LEVELS = ((2, 2), (2, 4), (2, 8), (3, 4), (3, 8), (3, 16))  # of variables, and of the other hidden causes
 DEVIATES, SLIPS = 0.2, 0.05  # how often a variable is not what its mechanism says; with hidden causes
-OWN = "e"  # the kind of hidden cause that is a variable's own noise
 
 
 def attempts(graph: CausalGraph, size: int, named: Mapping[str, tuple[Any, ...]]) -> Iterator[Attempt]:
@@ -73,6 +72,7 @@ class Attempt:
         return len(next(iter(self.levels.values())))
 
     def model(self, graph: CausalGraph, rng: np.random.Generator) -> DiscreteSCM:
+        """A random one over the graph; its first hidden cause is the pivot."""
         rest = [names for names in confounded(graph) if len(names) > 1 and names != self.pivot]
         shared = [Hidden(self.pivot, rng.dirichlet(np.full(self.size, 5.0)))]
         shared += [Hidden(names, rng.dirichlet(np.full(self.others, 5.0))) for names in rest]
