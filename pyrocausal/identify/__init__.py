@@ -11,6 +11,8 @@ from pyrocausal.identify.adjustment import (
     is_backdoor_set,
     why_no_adjustment,
 )
+from pyrocausal.identify.counterexample import counterexample
+from pyrocausal.identify.discrete import DiscreteSCM
 from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import Constant, Expression, P, Product, Ratio, Regime, Sum, Symbol
 from pyrocausal.identify.frontdoor import (
@@ -29,6 +31,7 @@ from pyrocausal.identify.verma import VermaConstraint, verma_constraints
 
 __all__ = [
     "Constant",
+    "DiscreteSCM",
     "Estimand",
     "Expression",
     "Independence",
@@ -47,6 +50,7 @@ __all__ = [
     "adjustment_formula",
     "adjustment_set",
     "adjustment_sets",
+    "counterexample",
     "experiments",
     "front_door_formula",
     "front_door_set",

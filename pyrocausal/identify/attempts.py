@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identify.discrete import DiscreteSCM, Hidden, confounded, shifted
+from pyrocausal.identify.discrete import OWN, DiscreteSCM, Hidden, confounded, shifted
 
 LEVELS = ((2, 2), (2, 4), (2, 8), (3, 4), (3, 8), (3, 16))  # of variables, and of the other hidden causes
 DEVIATES, SLIPS = 0.2, 0.05  # how often a variable is not what its mechanism says; with hidden causes
-OWN = "e"  # the kind of hidden cause that is a variable's own noise
 
 
-def attempts(graph: CausalGraph, size: int) -> Iterator[Attempt]:
-    """All kinds of models whose pivot has so many levels."""
-    for (levels, others), slips, pivot in itertools.product(LEVELS, (False, True), confounded(graph)):
+def attempts(graph: CausalGraph, size: int, named: Mapping[str, tuple[Any, ...]]) -> Iterator[Attempt]:
+    """All kinds of models whose pivot has so many levels, and whose variables have the named ones."""
+    fewest = max(map(len, named.values()))
+    for (count, others), slips, pivot in itertools.product(LEVELS, (False, True), confounded(graph)):
+        levels = {v: _levels(named[v], max(count, fewest)) for v in graph.nodes}
         yield Attempt(pivot, size, others, levels, slips)
+
+
+def _levels(named: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    """0, 1, ... if these are what is named; else what is named, and others of the same type."""
+    words = any(isinstance(value, str) for value in named)
+    others = [f"other {i}" if words else i for i in range(count)]
+    if set(named) <= set(others):
+        return tuple(others)
+    return (*named, *(other for other in others if other not in named))[:count]
 
 
 def changed(model: DiscreteSCM, rng: np.random.Generator) -> DiscreteSCM:
@@ -45,17 +56,23 @@ class Attempt:
         pivot: the children of the hidden cause in whose weights the two models will differ.
         size: the levels of that cause.
         others: the levels of the other hidden causes of several variables.
-        levels: those of the variables.
+        levels: those of the variables; all have as many.
         slips: whether variables with hidden causes have some noise of their own, too.
     """
 
     pivot: tuple[str, ...]
     size: int
     others: int
-    levels: int
+    levels: Mapping[str, tuple[Any, ...]]
     slips: bool
 
+    @property
+    def count(self) -> int:
+        """How many levels a variable has."""
+        return len(next(iter(self.levels.values())))
+
     def model(self, graph: CausalGraph, rng: np.random.Generator) -> DiscreteSCM:
+        """A random one over the graph; its first hidden cause is the pivot."""
         rest = [names for names in confounded(graph) if len(names) > 1 and names != self.pivot]
         shared = [Hidden(self.pivot, rng.dirichlet(np.full(self.size, 5.0)))]
         shared += [Hidden(names, rng.dirichlet(np.full(self.others, 5.0))) for names in rest]
@@ -65,21 +82,20 @@ class Attempt:
             functions[v] = self._function(len(graph.parents(v)), [len(h.weights) for h in acting], v, rng)
             if self.slips or not acting:
                 own.append(Hidden((v,), self._own(bool(acting), bool(graph.parents(v))), OWN))
-                functions[v] = shifted(functions[v], self.levels)
-        levels = {v: tuple(range(self.levels)) for v in graph.nodes}
-        return DiscreteSCM(graph, levels, (*shared, *own), functions)
+                functions[v] = shifted(functions[v], self.count)
+        return DiscreteSCM(graph, self.levels, (*shared, *own), functions)
 
     def _own(self, confounded: bool, caused: bool) -> np.ndarray:
         """Weights of a variable's own noise; what has neither parents nor hidden causes is a fair coin."""
-        rate = SLIPS if confounded else DEVIATES if caused else 1 - 1 / self.levels
-        return np.r_[1 - rate, np.full(self.levels - 1, rate / (self.levels - 1))]
+        rate = SLIPS if confounded else DEVIATES if caused else 1 - 1 / self.count
+        return np.r_[1 - rate, np.full(self.count - 1, rate / (self.count - 1))]
 
     def _function(self, parents: int, hidden: list[int], v: str, rng: np.random.Generator) -> np.ndarray:
         """At random; a child of the pivot has another function of the rest for each of its levels."""
         if v not in self.pivot:
-            return _function([self.levels] * parents, hidden, self.levels, rng)
+            return _function([self.count] * parents, hidden, self.count, rng)
         rest = hidden[1:]  # the pivot is the first hidden cause
-        each = [_function([self.levels] * parents, rest, self.levels, rng) for _ in range(self.size)]
+        each = [_function([self.count] * parents, rest, self.count, rng) for _ in range(self.size)]
         return np.stack(each, axis=parents)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,9 @@ from pyrocausal.identify.attempts import attempts, changed
 from pyrocausal.identify.counterfactual import identify_counterfactual
 from pyrocausal.identify.discrete import DiscreteSCM
 from pyrocausal.identify.estimand import Estimand
-from pyrocausal.identify.expression import OBSERVED, Regime
+from pyrocausal.identify.expression import OBSERVED, Constant, Regime, Value
 from pyrocausal.identify.identify import identify
-from pyrocausal.identify.outcome import Query
+from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.weights import Moves, c_factor
 
 Pair = tuple[DiscreteSCM, DiscreteSCM]
@@ -51,7 +52,7 @@ def counterexample(
 
     Args:
         graph: latent nodes are projected out.
-        query: with symbols or with constants, which are levels among 0, 1 (and 2).
+        query: with symbols or with constants. The models have these as levels, and others.
         known: the regimes whose distributions are known.
         given: "experimental" if those of all experiments are.
         seed: of the search.
@@ -140,27 +141,33 @@ def _subsets(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
 
 def _search(graph: CausalGraph, moves: Moves, rng: np.random.Generator) -> Pair | None:
     """Small models first, which can be read; of each size all kinds, then changes of what was best."""
+    named = {name: _constants(moves.query, name) for name in graph.nodes}
     most, pair = 0.0, None
     best: DiscreteSCM | None = None
     for size in SIZES:
-        fresh = (attempt.model(graph, rng) for attempt in attempts(graph, size))
+        fresh = (attempt.model(graph, rng) for attempt in attempts(graph, size, named))
         varied = (changed(best, rng) for _ in range(CHANGES) if best is not None)
         for model in itertools.chain(fresh, varied):
-            found = _apart(model, moves)
-            if found is not None and (difference := _difference(found, moves.query)) > most:
+            found = moves.apart(model)
+            if found is None or not _agree(found, moves.factors):
+                continue
+            if (difference := _difference(found, moves.query)) > most:
                 most, best, pair = difference, model, found
             if most > max(ENOUGH / size, SMALLEST):
                 return pair
     return pair if most > SMALLEST else None
 
 
-def _apart(model: DiscreteSCM, moves: Moves) -> Pair | None:
-    """The model twice, with the weights of its first hidden cause moved down and up."""
-    cell = moves.most_free(model, model.hidden[0])
-    if cell is None:
-        return None
-    pair = moves.moved(model, model.hidden[0], cell, -1), moves.moved(model, model.hidden[0], cell, 1)
-    return pair if _agree(pair, moves.factors) else None
+def _constants(query: Query, variable: str) -> tuple[Any, ...]:
+    """The values of a variable that a query names."""
+
+    def inside(value: Value | Outcome) -> Iterator[Any]:
+        if isinstance(value, Outcome):
+            yield from itertools.chain.from_iterable(map(inside, (value.value, *value.do)))
+        elif isinstance(value, Constant) and value.variable == variable:
+            yield value.value
+
+    return tuple(dict.fromkeys(v for o in (*query.outcomes, *query.given) for v in inside(o)))
 
 
 def _agree(pair: Pair, factors: Iterable[tuple[str, ...]]) -> bool:

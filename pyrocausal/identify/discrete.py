@@ -21,6 +21,8 @@ from pyrocausal.identify.outcome import Outcome, Query
 from pyrocausal.identify.tables import Table
 from pyrocausal.identify.worlds import Worlds
 
+OWN = "e"  # the kind of hidden cause that is the noise of one variable
+
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
@@ -109,7 +111,7 @@ class DiscreteSCM:
         _check_levels(graph, values)
         rng = np.random.default_rng(seed)
         shared = [Hidden(c, rng.dirichlet(np.full(types, 2.0))) for c in confounded(graph) if len(c) > 1]
-        own = [Hidden((v,), rng.dirichlet(np.full(len(values[v]), 3.0)), "e") for v in graph.nodes]
+        own = [Hidden((v,), rng.dirichlet(np.full(len(values[v]), 3.0)), OWN) for v in graph.nodes]
         functions = {}
         for v in graph.nodes:
             acting = [len(h.weights) for h in shared if v in h.children]

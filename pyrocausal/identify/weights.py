@@ -31,27 +31,23 @@ class Moves:
     query: Query
     factors: Sequence[tuple[str, ...]]
 
-    def most_free(self, model: DiscreteSCM, cause: Hidden) -> int | None:
-        """The cell of the query's table that these weights can move most; None if they can move none."""
+    def apart(self, model: DiscreteSCM) -> tuple[DiscreteSCM, DiscreteSCM] | None:
+        """The model twice, with weights of its first hidden cause that make a cell of the query as small, and
+        as large, as can be. None if they can move no cell, or what is known is not positive."""
+        cause = model.hidden[0]
         free = self._free(model, cause)
         if free is None:
             return None
         above, below = self._query(model, cause)
-        possible = below @ cause.weights > POSSIBLE
-        lengths = np.zeros(len(above))
-        slopes = _slope(above[possible], below[possible], cause.weights)
-        lengths[possible] = np.linalg.norm(slopes @ free, axis=1)
-        return int(lengths.argmax()) if lengths.max(initial=0.0) > 1e-7 else None
-
-    def moved(self, model: DiscreteSCM, cause: Hidden, cell: int, sign: int) -> DiscreteSCM:
-        """The model with weights of one cause that make a cell as large (for sign -1, as small) as can be."""
-        free = self._free(model, cause)
-        if free is None:
-            return model
-        above, below = (rows[cell] for rows in self._query(model, cause))
-        weights = _climbed(sign * above, below, cause.weights, free)
-        new = replace(cause, weights=weights)
-        return replace(model, hidden=tuple(new if other is cause else other for other in model.hidden))
+        likely = below @ cause.weights > POSSIBLE
+        above, below = above[likely], below[likely]
+        lengths = np.linalg.norm(_slope(above, below, cause.weights) @ free, axis=1)
+        if lengths.max(initial=0.0) < 1e-7:
+            return None
+        most = lengths.argmax()
+        ends = (_climbed(sign * above[most], below[most], cause.weights, free) for sign in (-1, 1))
+        low, high = (replace(model, hidden=(replace(cause, weights=w), *model.hidden[1:])) for w in ends)
+        return low, high
 
     def _free(self, model: DiscreteSCM, cause: Hidden) -> np.ndarray | None:
         """The directions in which the weights can go; None if what is known is not positive."""

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from pyrocausal import CausalGraph
 from pyrocausal.errors import GraphError, IdentifyError
 from pyrocausal.identify import Constant, Outcome, Query, Regime, Symbol, identify
-from pyrocausal.identify import counterexample as search
 from pyrocausal.identify.counterexample import counterexample
 from pyrocausal.identify.counterfactual import identify_counterfactual
 from pyrocausal.identify.expression import OBSERVED
@@ -179,6 +179,15 @@ def test_latent_nodes_are_projected_out():
     assert low.graph == high.graph == CausalGraph.from_string(BOW)
 
 
+@pytest.mark.parametrize("levels", [(1, 2), (0.5, 1.5), ("yes", "no"), (10, 20, 30), (True, False)])
+def test_the_values_that_the_query_names_are_levels(levels):
+    graph = CausalGraph.from_string(BOW)
+    condition = Outcome("x", Constant("x", levels[0]))
+    worlds = [Outcome.of("y", Constant("y", "good"), do=[Constant("x", x)]) for x in levels]
+    low, _ = check(graph, Query(tuple(worlds), (condition,)))
+    assert set(levels) <= set(low.levels["x"]) and len(low.levels["x"]) == len(low.levels["y"]) >= len(levels)
+
+
 def test_an_estimand_shows_its_own():
     estimand = identify(CausalGraph.from_string(BOW), effect("y", "x"))
     low, high = estimand.counterexample(seed=3)
@@ -210,7 +219,7 @@ def test_an_identified_query_has_none(graph, query, known, given):
 
 
 def test_a_search_that_fails_says_that_this_is_no_proof(monkeypatch):
-    monkeypatch.setattr(search, "SIZES", (1,))
+    monkeypatch.setattr(sys.modules[counterexample.__module__], "SIZES", (1,))
     with pytest.raises(IdentifyError, match="no proof"):
         counterexample(CausalGraph.from_string(BOW), effect("y", "x"))
 
