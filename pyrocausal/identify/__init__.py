@@ -3,6 +3,7 @@
 It knows nothing of torch and Pyro.
 """
 
+from pyrocausal.identify.calculus import derive
 from pyrocausal.identify.estimand import Estimand, Step, Witness
 from pyrocausal.identify.expression import Constant, Expression, P, Product, Ratio, Regime, Sum, Symbol
 from pyrocausal.identify.identify import identify
@@ -24,6 +25,7 @@ __all__ = [
     "Sum",
     "Symbol",
     "Witness",
+    "derive",
     "experiments",
     "identify",
     "transport",

@@ -42,6 +42,12 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
     {'x', 'y'}
     """
     check_one_population(known)
+    if query.rung == 3:
+        check_names(graph, query, sources(known))
+        raise IdentifyError(  # the one place where counterfactuals will be sent on
+            f"{query} speaks of more than one world, and identification of counterfactuals is not here yet",
+            fix="ask about one world: P(y | do(x), z)",
+        )
     return answered(graph, query, sources(known))
 
 
@@ -63,10 +69,11 @@ def asked(graph: CausalGraph, query: Query, known: Sequence[Source]) -> tuple[Qu
     Raises:
         IdentifyError: the names are wrong, or the query is of rung 3.
     """
-    _check_names(graph, query, known)
+    check_names(graph, query, known)
     if query.rung == 3:
-        raise IdentifyError(  # the one place where counterfactuals will be identified
-            f"{query} speaks of more than one world, and identification of counterfactuals is not here yet",
+        raise IdentifyError(
+            f"{query} speaks of more than one world",
+            why="transport, and derivations by do-calculus, are for seeing and doing (rungs 1 and 2)",
             fix="ask about one world: P(y | do(x), z)",
         )
     outcomes, given = ([outcome.variable for outcome in group] for group in (query.outcomes, query.given))
@@ -106,13 +113,23 @@ def check_one_population(known: Iterable[Regime]) -> None:
             )
 
 
-def _check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> None:
+def check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> None:
+    """All names in a query and in what is known are observed variables.
+
+    Raises:
+        IdentifyError: one is not; or nothing is asked, or known.
+    """
     if not query.outcomes:
         raise IdentifyError("the query has no outcome", fix='e.g. Query((Outcome.of("y"),))')
     if not known:
         raise IdentifyError("no distribution is known", fix="leave `known` out for P(v), or list regimes")
     for outcome in (*query.outcomes, *query.given):
         check_observed(graph, _named(outcome), f"the query {query}")
+        if outcome.value.variable != outcome.variable:
+            raise IdentifyError(
+                f"'{outcome.variable}' has the value {outcome.value}, of another variable",
+                fix=f"Symbol({outcome.variable!r}) or Constant({outcome.variable!r}, ...)",
+            )
     for source in known:
         check_observed(graph, source.regime.do, "an experiment that is known")
 
