@@ -53,14 +53,14 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
 
 def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estimand:
     """`identify`, with populations that differ."""
-    projected, regimes = graph.project(), tuple(source.regime for source in known)
     question, values = asked(graph, query, known)
+    diagram, regimes = question.diagram, tuple(source.regime for source in known)
     try:
         solution = question.solved()
     except Unidentified as error:
-        return Estimand(query, projected, None, question.method(regimes), (), error.witness, regimes)
+        return Estimand(query, diagram, None, question.method(regimes), (), error.witness, regimes)
     expression = apart(renamed(solution.expression, values))
-    return Estimand(query, projected, expression, solution.method, steps(question, solution), None, regimes)
+    return Estimand(query, diagram, expression, solution.method, steps(question, solution), None, regimes)
 
 
 def asked(graph: CausalGraph, query: Query, known: Sequence[Source]) -> tuple[Question, dict[Symbol, Value]]:
