@@ -11,6 +11,7 @@ from pyrocausal.identify.adjustment import (
     is_backdoor_set,
     why_no_adjustment,
 )
+from pyrocausal.identify.calculus import derive
 from pyrocausal.identify.counterexample import counterexample
 from pyrocausal.identify.discrete import DiscreteSCM
 from pyrocausal.identify.estimand import Estimand, Step, Witness
@@ -51,6 +52,7 @@ __all__ = [
     "adjustment_set",
     "adjustment_sets",
     "counterexample",
+    "derive",
     "experiments",
     "front_door_formula",
     "front_door_set",

@@ -13,7 +13,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from pyrocausal.identify.expression import ONE, Expression, P, Product, Ratio, Regime, Sum, Symbol, product
+from pyrocausal.identify.expression import (
+    ONE,
+    Expression,
+    P,
+    Product,
+    Ratio,
+    Regime,
+    Sum,
+    Symbol,
+    Value,
+    product,
+)
 from pyrocausal.identify.mixed import Mixed
 
 
@@ -33,21 +44,16 @@ class Fraction:
     @classmethod
     def of(cls, parts: Iterable[Fraction]) -> Fraction:
         """The product of many."""
-        parts = list(parts)
-        above, below = (Counter(f for part in parts for f in side(part)) for side in (_above, _below))
+        above: Counter[Expression] = Counter()
+        below: Counter[Expression] = Counter()
+        for part in parts:
+            above.update(part.above)
+            below.update(part.below)
         return cls(tuple((above - below).elements()), tuple((below - above).elements()))
 
     @property
     def factors(self) -> tuple[Expression, ...]:
         return self.above + self.below
-
-
-def _above(fraction: Fraction) -> tuple[Expression, ...]:
-    return fraction.above
-
-
-def _below(fraction: Fraction) -> tuple[Expression, ...]:
-    return fraction.below
 
 
 class Algebra:
@@ -87,7 +93,7 @@ class Algebra:
     def joined(self, factors: Sequence[Expression]) -> P | None:
         """The product as one conditional, if the chain rule and independence make it one.
 
-        P(b | B) P(a | A) is P(a, b | C) with C = (A ∪ B) \\ {a}, if a ⫫ C \\ A | A and the like for b.
+        P(b | B) P(a | A) is P(a, b | C) with C = (A ∪ B) - {a}, if a ⫫ C - A given A, and the like for b.
         """
         conditionals = [factor for factor in factors if isinstance(factor, P)]
         if not factors or len(conditionals) < len(factors) or len({p.regime for p in conditionals}) > 1:
@@ -237,8 +243,8 @@ def parts(expression: Expression) -> Fraction:
     return Fraction(expression.factors if isinstance(expression, Product) else (expression,))
 
 
-def _names(values: Iterable[object]) -> list[str]:
-    return [value.variable for value in values]  # type: ignore[attr-defined]
+def _names(values: Iterable[Value]) -> list[str]:
+    return [value.variable for value in values]
 
 
 def _follows(second: P, first: P) -> bool:

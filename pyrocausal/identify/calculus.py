@@ -1,8 +1,8 @@
 """A derivation by the rules of do-calculus, line by line, for whatever ID and IDC find.
 
-The lines follow the algorithm from the question down to what is known. That every one of its steps is one of
-Pearl's three rules or probability is Shpitser and Pearl (2006), theorem 7; the separations are checked here,
-one by one, and can be again (`Line.licence`).
+The lines follow the algorithm from the question down to what is known. That the three rules are enough for
+whatever is identified, is a theorem of Shpitser and Pearl (2006). Each separation can be checked
+(`Line.licence`).
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def derive(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERVED
         solution = question.solved()
     except Unidentified as error:
         raise IdentifyError(f"{query} has no derivation", why=error.witness.text) from None
-    return Derivation(graph.project(), question, solution).lines()
+    return Derivation(question, solution).lines()
 
 
 class Derivation:
     """The lines, as they are written down."""
 
-    def __init__(self, graph: CausalGraph, question: Question, solution: Solution):
-        self.graph, self.question, self.solution = graph, question, solution
+    def __init__(self, question: Question, solution: Solution):
+        self.graph, self.question, self.solution = question.diagram, question, solution
         self.mixed, self.order = question.graph, question.algebra.condition_order
         self.written: dict[str, Line] = {}
 

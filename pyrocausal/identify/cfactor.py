@@ -1,7 +1,7 @@
 """One c-factor from one known distribution: Tian and Pearl's *Identify*.
 
-J. Tian and J. Pearl, "On the identification of causal effects" (UCLA technical report R-290-L, 2003),
-lemmas 10 and 11 and the algorithm of figure 5.
+J. Tian and J. Pearl, "A general identification condition for causal effects" (AAAI 2002) and "On the
+identification of causal effects" (UCLA technical report R-290-L, 2003).
 
 Q[C] is P(c | do(all others)), the c-factor of a set C. For C joined by bidirected edges, and a district T
 that has C in it, it is known from Q[T] where C is reached by narrowing T: to the ancestors of C in it, to the
@@ -89,7 +89,7 @@ class Kernel:
     def of_district(
         cls, algebra: Algebra, district: AbstractSet[str], nodes: AbstractSet[str], regime: Regime
     ) -> Kernel:
-        """Q[T] = Π P(v | earlier nodes), of which those in the blanket of v matter (lemma 10).
+        """Q[T] = Π P(v | earlier nodes), of which those in the blanket of v matter.
 
         Args:
             nodes: an ancestral set that the distribution is over.
@@ -103,21 +103,18 @@ class Kernel:
         return cls(algebra, factors)
 
     def marginal(self, kept: Collection[str]) -> Fraction:
-        """Q[kept], for ancestors in T: the rest is summed over (lemma 10 of Tian and Pearl: Σ Q[T])."""
+        """Q[A] = Σ Q[T] over T without A, for an ancestral set A of T."""
         return self._summed(self.factors, kept)
 
     def narrowed(self, kept: AbstractSet[str], district: AbstractSet[str]) -> Kernel:
-        """Q[district], a district of the ancestors that are kept (lemma 11).
+        """Q[T'], for a district T' of an ancestral set A of T: Q-decomposition.
 
-        The conditional of v is Σ Q[T up to v] / Σ Q[T before v], with sums over what is not kept.
+        The conditional of v is Σ Q[T up to v] / Σ Q[T before v], with sums over what is not kept in A.
         """
         factors: dict[str, Fraction] = {}
         gone = set(self.factors) - kept
         for name in self.algebra.graph.ordered(district):
             joint = self._tied(name, gone)
-            if len(joint) == 1 and not gone & _names(self.factors[name]):
-                factors[name] = self.factors[name]
-                continue
             before = [other for other in joint if other != name]
             factors[name] = self._summed(joint, kept).over(self._summed(before, kept))
         return Kernel(self.algebra, factors)

@@ -101,8 +101,11 @@ class Estimand:
     ) -> Any:
         """The value on tables of probabilities: see `Expression.evaluate`.
 
-        Over values that do not matter (`arbitrary`), it is the mean of those that the tables have.
+        Over values that do not matter (`arbitrary`), it is the mean of those that the tables have. In
+        ``values``, symbols of the query that turn out to make no difference are passed over.
         """
+        idle = {str(symbol) for symbol in self.query.symbols - self._needed().free}
+        values = {name: value for name, value in (values or {}).items() if name not in idle}
         found = self._needed().at(pmf, values)
         return found.averaged(
             str(symbol) for symbol in self.arbitrary if str(symbol) in found.axes

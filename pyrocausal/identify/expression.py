@@ -208,10 +208,7 @@ class Product(Expression):
         return r"\, ".join(shown) or "1"
 
     def table(self, known: Known) -> Table:
-        found = Table.one()
-        for factor in self.factors:
-            found = found.times(factor.table(known))
-        return found
+        return Table.product(factor.table(known) for factor in self.factors)
 
 
 @dataclass(frozen=True)
@@ -237,7 +234,14 @@ class Sum(Expression):
         return rf"\sum_{{{', '.join(s.latex() for s in self.over)}}} {self.body.latex()}"
 
     def table(self, known: Known) -> Table:
-        return self.body.table(known).summed([str(symbol) for symbol in self.over])
+        """Symbol by symbol, each over the product of the factors that have it: tables stay small."""
+        factors = self.body.factors if isinstance(self.body, Product) else (self.body,)
+        tables = [factor.table(known) for factor in factors]
+        for symbol in map(str, self.over):
+            whole = Table.product(table for table in tables if symbol in table.axes)
+            tables = [table for table in tables if symbol not in table.axes]
+            tables.append(whole.summed([symbol]))
+        return Table.product(tables)
 
 
 @dataclass(frozen=True)

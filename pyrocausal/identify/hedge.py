@@ -1,6 +1,6 @@
 """Why a query is not identified: the smallest hedge in what the algorithm stopped at.
 
-A hedge (Shpitser and Pearl 2006, definition 6) for P(y | do(x)) is a pair of sets F ⊃ F', each joined by
+A hedge (Shpitser and Pearl 2006) for P(y | do(x)) is a pair of sets F ⊃ F', each joined by
 bidirected edges: all of F are ancestors of F' inside F, F' is among the ancestors of y that x does not cut
 off, and F has actions in it while F' has none. Two models can then agree on all that is observed, and not on
 the effect.

@@ -46,30 +46,27 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
     {'x', 'y'}
     """
     check_one_population(known)
+    if query.rung == 3:
+        check_names(graph, query, sources(known))
+        return identify_counterfactual(graph, query, known)
     return answered(graph, query, sources(known))
 
 
 def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estimand:
     """`identify`, with populations that differ."""
-    projected, regimes = graph.project(), tuple(source.regime for source in known)
-    if query.rung == 3:
-        _check_names(graph, query, known)
-        _refuse_transport(query, regimes)
-        return identify_counterfactual(projected, query, regimes)
     question, values = asked(graph, query, known)
+    diagram, regimes = question.diagram, tuple(source.regime for source in known)
     if known == JUST_OBSERVED and not query.given:
-        actions = [action.variable for action in query.world or ()]
-        by_name = named(projected, actions, [outcome.variable for outcome in query.outcomes])
+        by_name = named(diagram, question.actions, question.outcomes)
         if by_name is not None:
             formula, step = apart(renamed(by_name.expression, values)), (by_name.step,)
-            through = tuple(by_name.through)
-            return Estimand(query, projected, formula, by_name.method, step, through=through)
+            return Estimand(query, diagram, formula, by_name.method, step, through=tuple(by_name.through))
     try:
         solution = question.solved()
     except Unidentified as error:
-        return Estimand(query, projected, None, question.method(regimes), (), error.witness, regimes)
+        return Estimand(query, diagram, None, question.method(regimes), (), error.witness, regimes)
     expression = apart(renamed(solution.expression, values))
-    return Estimand(query, projected, expression, solution.method, steps(question, solution), None, regimes)
+    return Estimand(query, diagram, expression, solution.method, steps(question, solution), None, regimes)
 
 
 def asked(graph: CausalGraph, query: Query, known: Sequence[Source]) -> tuple[Question, dict[Symbol, Value]]:
@@ -78,9 +75,13 @@ def asked(graph: CausalGraph, query: Query, known: Sequence[Source]) -> tuple[Qu
     Raises:
         IdentifyError: the names are wrong, or the query is of rung 3.
     """
-    _check_names(graph, query, known)
+    check_names(graph, query, known)
     if query.rung == 3:
-        raise IdentifyError(f"{query} is about several worlds", fix="ask about one world: P(y | do(x), z)")
+        raise IdentifyError(
+            f"{query} speaks of more than one world",
+            why="transport, and derivations by do-calculus, are for seeing and doing (rungs 1 and 2)",
+            fix="ask about one world: P(y | do(x), z)",
+        )
     outcomes, given = ([outcome.variable for outcome in group] for group in (query.outcomes, query.given))
     actions = [action.variable for action in query.world or ()]
     return Question(graph.project(), outcomes, actions, given, known), _values(query)
@@ -118,21 +119,23 @@ def check_one_population(known: Iterable[Regime]) -> None:
             )
 
 
-def _refuse_transport(query: Query, regimes: Iterable[Regime]) -> None:
-    if any(regime.population for regime in regimes):
-        raise IdentifyError(
-            f"{query} is about several worlds, and transport is of distributions of one",
-            fix="ask about one world: P(y | do(x), z)",
-        )
+def check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> None:
+    """All names in a query and in what is known are observed variables.
 
-
-def _check_names(graph: CausalGraph, query: Query, known: Iterable[Source]) -> None:
+    Raises:
+        IdentifyError: one is not; or nothing is asked, or known.
+    """
     if not query.outcomes:
         raise IdentifyError("the query has no outcome", fix='e.g. Query((Outcome.of("y"),))')
     if not known:
         raise IdentifyError("no distribution is known", fix="leave `known` out for P(v), or list regimes")
     for outcome in (*query.outcomes, *query.given):
         check_observed(graph, _named(outcome), f"the query {query}")
+        if outcome.value.variable != outcome.variable:
+            raise IdentifyError(
+                f"'{outcome.variable}' has the value {outcome.value}, of another variable",
+                fix=f"Symbol({outcome.variable!r}) or Constant({outcome.variable!r}, ...)",
+            )
     for source in known:
         check_observed(graph, source.regime.do, "an experiment that is known")
 

@@ -111,7 +111,7 @@ class Question:
         given: Collection[str],
         known: Sequence[Source],
     ):
-        self.graph = Mixed(graph)
+        self.diagram, self.graph = graph, Mixed(graph)
         self.outcomes, self.actions, self.given = set(outcomes), set(actions), set(given)
         self.known = known
         self.algebra = Algebra(self.graph, actions)

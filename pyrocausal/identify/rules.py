@@ -1,6 +1,6 @@
 """The three rules of do-calculus, each with the separation that allows it.
 
-J. Pearl, "Causal diagrams for empirical research" (Biometrika 1995), theorem 3.
+J. Pearl, "Causal diagrams for empirical research" (Biometrika 1995); "Causality" (2009), theorem 3.4.1.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ class Table:
     @classmethod
     def one(cls) -> Table:
         return cls((), {}, np.ones(()))
+
+    @classmethod
+    def product(cls, tables: Iterable[Table]) -> Table:
+        """All of them, multiplied."""
+        return reduce(cls.times, tables, cls.one())
 
     @classmethod
     def from_pandas(cls, pmf: pd.Series) -> Table:

@@ -45,8 +45,11 @@ def right(cases: int) -> dict[str, Any]:
 
 
 def fast(parents: float) -> dict[str, Any]:
-    """Seconds of `identify` on graphs of growing size: P(y | do(x)) for the y with the most ancestors among the
-    last fifth of the nodes, and x one of its ancestors at random."""
+    """Seconds of `identify` on graphs of growing size.
+
+    Asked is P(y | do(x)) for the y with the most ancestors among the last fifth of the nodes, and x one of
+    these at random.
+    """
     seconds: dict[int, list[float]] = {}
     identified = {}
     for nodes, graphs in SIZES.items():

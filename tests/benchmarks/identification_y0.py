@@ -7,32 +7,30 @@ import json
 import sys
 import time
 
-from y0.algorithm.identify import Unidentifiable, identify_outcomes
-from y0.dsl import Variable
-from y0.graph import NxMixedGraph
-
-
-def variables(names):
-    return [Variable(name) for name in names]
-
 
 def answer(question):
+    from y0.algorithm.identify import Unidentifiable, identify_outcomes
+    from y0.dsl import Variable
+    from y0.graph import NxMixedGraph
+
+    def variables(names):
+        return [Variable(name) for name in names]
+
     graph = NxMixedGraph.from_edges(
         nodes=variables(question["nodes"]),
         directed=[tuple(variables(edge)) for edge in question["edges"]],
         undirected=[tuple(variables(edge)) for edge in question["bidirected"]],
     )
     outcomes, actions, given = (set(variables(question[key])) for key in ("outcomes", "actions", "given"))
-    try:
-        return identify_outcomes(graph, actions, outcomes, given or None) is not None
-    except Unidentifiable:
-        return False
-    except Exception as error:
-        return type(error).__name__
-
-
-answers = []
-for question in json.load(sys.stdin):
     started = time.perf_counter()
-    answers.append((answer(question), time.perf_counter() - started))
-json.dump(answers, sys.stdout)
+    try:
+        found = identify_outcomes(graph, actions, outcomes, given or None) is not None
+    except Unidentifiable:
+        found = False
+    except Exception as error:
+        found = type(error).__name__
+    return found, time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    json.dump([answer(question) for question in json.load(sys.stdin)], sys.stdout)

@@ -112,7 +112,7 @@ KINDS: list[Callable[[np.random.Generator], Verdict]] = [
 
 
 def random_question(rng: np.random.Generator, conditions: int) -> tuple[CausalGraph, Asked]:
-    """A graph of 3 to 7 nodes; an action or two, an outcome or two, and conditions if there are nodes left."""
+    """A graph of 3 to 7 nodes; an action or two, an outcome or two, and conditions if nodes are left."""
     graph = random_graph(rng, int(rng.integers(3, 8)), rng.uniform(0.3, 0.8), rng.uniform(0.05, 0.4))
     names = list(_some(rng, graph.nodes, len(graph.nodes), len(graph.nodes)))
     actions = names[: (cut := int(rng.integers(1, min(3, len(names) - 1))))]

@@ -61,7 +61,7 @@ CLASSICS = [
     Classic("a chain of confounders", CAUSALITY, "a -> b -> y; a -> x -> y", "Σ_a P(y | x, a) P(a)"),
     Classic(
         "six covariates",
-        f"{PEARL_1995}, figure 4",
+        f"{CAUSALITY}, figure 3.4",
         "a -> c -> x; a -> d; b -> d; b -> e -> y; d -> x; d -> y; x -> m -> y",
         "Σ_{a, d} P(y | x, a, d) P(a, d)",
     ),

@@ -110,7 +110,13 @@ def test_seeing():
 
 def test_actions_without_effect_are_left_out():
     graph = CausalGraph.from_string("x -> y; y -> k; b")
-    assert str(identify(graph, do("y", "x", "k", "b")).expression) == "P(y | x)"
+    estimand = identify(graph, do("y", "x", "k", "b"))
+    assert str(estimand.expression) == "P(y | x)"
+    pmf = World(graph, np.random.default_rng(0), levels=[2]).pmf()
+    one = estimand.evaluate(pmf, {"x": 1, "k": 0, "b": 1, "y": 0})
+    assert one == pytest.approx(estimand.evaluate(pmf).reorder_levels(["x", "y"])[1, 0])
+    with pytest.raises(IdentifyError, match="'w' is not free"):
+        estimand.evaluate(pmf, {"w": 1})
 
 
 def test_steps_name_the_lines_of_the_algorithm():
@@ -144,6 +150,8 @@ def test_the_hedge_is_small_and_said_in_a_sentence():
         (do("y", "x", given=("x",)), "names 'x' twice"),
         (do("y", "u"), "'u'.*is latent"),
         (Query(()), "no outcome"),
+        (Query((Outcome.of("y", Symbol("x")),)), "of another variable"),
+        (Query((Outcome.of("y", do=[Constant("x", 0), Constant("x", 1)]),)), "names 'x' twice"),
         (Query((Outcome.of("y", do=[Symbol("x")]),), (Outcome.of("x"),)), "more than one world"),
     ],
 )
