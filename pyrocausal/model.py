@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,18 @@ import torch
 
 from pyrocausal import storage
 from pyrocausal.abduct import prior
+from pyrocausal.competition import compete
 from pyrocausal.errors import GraphError, ProgramError
 from pyrocausal.fit import History, prior_weights
+from pyrocausal.fit.likelihood import Inputs
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.discover import Structure, discover
 from pyrocausal.graph.given import as_graph
 from pyrocausal.guides import Encoder, Guide
+from pyrocausal.intervene import Intervention
 from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.program_from_graph import GraphProgram
+from pyrocausal.table import read
 from pyrocausal.units import Program
 from pyrocausal.variables import column_of, table_column
 from pyrocausal.world import Values, run
@@ -48,7 +53,7 @@ class Model:
         self.history: History | None = None
         self.diagnostics: dict[str, Any] = {}  # of the weights' posterior
         self._structure: Structure | None = None
-        if not (isinstance(program, GraphProgram) and not program.chosen):
+        if not (isinstance(program, GraphProgram) and not program.ready):
             self.set_up()
 
     @property
@@ -99,7 +104,7 @@ class Model:
             values = {name: units.values[name] for name in structure.variables if name in units.values}
             guide.set_up(structure.variables, self.latent, values)
 
-    def prepare(self, data: Any, *, reset: bool) -> None:
+    def prepare(self, data: Any, *, reset: bool, seed: int) -> None:
         """Before training: choose mechanisms by the data where there are none, or start anew."""
         module = self.program.module
         if reset:
@@ -108,11 +113,28 @@ class Model:
                 for part in self.program.modules():
                     if isinstance(part, (Mechanism, Encoder)):
                         part.reset()
-        if isinstance(module, GraphProgram) and (reset or not module.chosen):
-            module.choose(data)
+        if isinstance(module, GraphProgram) and (reset or not module.ready):
+            self._choose(module, data, seed)
         if reset or self._structure is None:
             self.set_up()
         self._name_levels(data)
+
+    def _choose(self, module: GraphProgram, data: Any, seed: int) -> None:
+        """Choose mechanisms by type, and where several fit, let them compete.
+
+        The parents' features are those of a trial model by type, which is thrown away.
+        """
+        contested = module.choose(data)
+        if contested:
+            trial = Model(copy.deepcopy(module), None, (), None, self.seed)
+            trial.program.to("cpu")
+            trial._name_levels(data)
+            values = read(data, trial.structure.variables, where="fit", need=module.graph.nodes).values
+            inputs = Inputs.of(trial.program, trial.structure, Intervention(), values)
+            for name, families in contested.items():
+                blocks = inputs.mechanisms[name].blocks or ()
+                module.settle(name, compete(values[name], inputs.features[name], blocks, families, seed))
+        logger.info("Mechanisms: %s.", module.summary(contested))
 
     def _name_levels(self, data: Any) -> None:
         """Level names must be known before columns are read as codes."""

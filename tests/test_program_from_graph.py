@@ -47,14 +47,14 @@ GRAPH = "age -> quit; age -> gain; quit -> gain; `town.size` -> gain"
     ],
 )
 def test_mechanisms_by_column(column, kind):
-    assert choose(column)[0] == kind
+    assert choose(column)[0].kind == kind
 
 
 def test_levels_keep_the_categories_order():
-    assert choose(pd.Categorical(["low", "top"], ["top", "mid", "low"]))[1] == {
+    assert choose(pd.Categorical(["low", "top"], ["top", "mid", "low"]))[0].options == {
         "levels": ["top", "mid", "low"]
     }
-    assert choose(["b", "a", "b"])[1] == {"levels": ["a", "b"]}
+    assert choose(["b", "a", "b"])[0].options == {"levels": ["a", "b"]}
 
 
 def test_fit_chooses_and_trains(frame):
@@ -152,7 +152,7 @@ def test_a_loaded_model_is_the_same_whatever_the_order_of_the_graphs_text(tmp_pa
 
 
 def test_numbers_in_an_object_column_are_numbers(frame):
-    assert choose(frame["age"].astype(object), "age")[0] == "Continuous"
+    assert choose(frame["age"].astype(object), "age")[0].kind == "Continuous"
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,13 @@ from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.stateless import _reparametrize_module
 
 from pyrocausal.errors import FitError
 from pyrocausal.fit.likelihood import Inputs, families
 from pyrocausal.fit.options import FitOptions, History
 from pyrocausal.mechanisms.base import Mechanism
-from pyrocausal.units import Program
 from pyrocausal.world import Values
 
 OWN = 3  # times the steps, where variables have no mechanism of the toolkit's
@@ -39,7 +38,8 @@ T = TypeVar("T")
 class Scores(Protocol):
     """What a loop maximises the mean of: scores `(units,)` of a batch by site, at given parameters."""
 
-    program: Program
+    @property
+    def program(self) -> nn.Module: ...
 
     def __call__(
         self, batch: Any, sites: Collection[str], parameters: Mapping[str, Tensor] | None = None

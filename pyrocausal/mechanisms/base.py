@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -135,7 +135,7 @@ class Mechanism(nn.Module):
         values = [torch.as_tensor(parent) for parent in parents]
         if self.blocks is None:
             self.reads = tuple(_name_of(value) for value in values)
-            self._build([block_of(value) for value in values])
+            self.build_for([block_of(value) for value in values])
         features = self.encode(values)
         distribution = self.distribution(features)
         # Left on the distribution for set-up and fit, which meet it at the sample site.
@@ -178,9 +178,10 @@ class Mechanism(nn.Module):
         """Back to fresh layers and unlearned scales."""
         if self.blocks is not None:
             self.calibrated.fill_(False)
-            self._build(list(self.blocks))
+            self.build_for(self.blocks)
 
-    def _build(self, blocks: list[Block]) -> None:
+    def build_for(self, blocks: Sequence[Block]) -> None:
+        """Create the layers for parents that enter the features as the blocks say."""
         self.blocks = tuple(blocks)
         self.num_features = sum(block.size for block in blocks)
         self.continuous = tuple(block.continuous for block in blocks for _ in range(block.size))

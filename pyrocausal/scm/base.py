@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
+import pandas as pd
 import torch
 from torch import nn
 
-from pyrocausal.errors import InterventionError
+from pyrocausal.errors import InterventionError, ProgramError
 from pyrocausal.fit import History
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.graph.given import as_graph
@@ -58,21 +59,33 @@ class Base:
         graph: Any,
         *,
         mechanisms: Mapping[str, Mechanism] | None = None,
+        choose: str = "likelihood",
         seed: int = 0,
     ) -> Self:
-        """An SCM without a program: a graph, and for every variable a mechanism chosen by its column's type.
+        """An SCM without a program: a graph, and for every variable a mechanism chosen by its column.
 
         Numbers get `m.Continuous()`, 0 and 1 `m.Bernoulli()`, names and two other values
-        `m.Categorical(levels)`; `mechanisms` overrides by name. The choice is made when `fit` sees the data.
+        `m.Categorical(levels)`. For whole numbers from 0 that lie close together, as counts and grades do,
+        `m.Continuous()` competes by held-out likelihood with `m.Poisson()`, `m.NegativeBinomial()` and, up to
+        9, `m.Categorical()`, and gives way only to what is better beyond noise. The choice is made when `fit`
+        first sees the data (again with `reset=True`); `chosen` says what it is, and why.
+
+        Args:
+            graph: a DAG: its text, a `CausalGraph` or a networkx graph.
+            mechanisms: by name, for variables whose mechanism is not to be chosen.
+            choose: "likelihood", or "type" to go by a column's type alone, without competition.
+            seed: for building layers and for the set-up checks.
 
         >>> import pandas as pd, torch, pyrocausal as pc
-        >>> x = torch.randn(300, generator=torch.Generator().manual_seed(0))
-        >>> data = pd.DataFrame({"x": x, "y": 2 * x + 1})
-        >>> scm = pc.SCM.from_graph("x -> y").fit(data, epochs=1, progress=False)
-        >>> scm.variables["y"].kind
-        'continuous'
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> age = 40 + 12 * torch.randn(500, generator=generator)
+        >>> visits = torch.poisson(torch.exp(age / 40), generator=generator)
+        >>> data = pd.DataFrame({"age": age, "visits": visits})
+        >>> scm = pc.SCM.from_graph("age -> visits").fit(data, epochs=1, progress=False)
+        >>> scm.chosen.mechanism.to_dict()
+        {'age': 'Continuous', 'visits': 'Poisson'}
         """
-        return cls(GraphProgram(as_graph(graph), dict(mechanisms or {})), seed=seed)
+        return cls(GraphProgram(as_graph(graph), dict(mechanisms or {}), choose), seed=seed)
 
     # ---- what it is
 
@@ -91,6 +104,22 @@ class Base:
         """The toolkit's mechanisms in the program, by their attribute name."""
         found = self._model.program.named_modules()
         return {name.split(".", 1)[-1]: m for name, m in found if isinstance(m, Mechanism)}
+
+    @property
+    def chosen(self) -> pd.DataFrame:
+        """What `from_graph` chose, a row a variable: mechanism, parents, why, and the scores of families.
+
+        A score is the log-likelihood of held-out rows, in nats a row, of a family that competed.
+        """
+        program = self._model.program.module
+        if not isinstance(program, GraphProgram):
+            raise ProgramError(
+                "nothing was chosen: this SCM is made from a program",
+                why="its mechanisms are written in the program",
+                fix="look at scm.mechanisms",
+            )
+        _ = self._model.structure  # an error before `fit`
+        return program.table()
 
     @property
     def history(self) -> History | None:

@@ -118,7 +118,7 @@ class Training(Scoring):
         return self
 
     def _training_table(self, data: Any, settings: FitOptions) -> dict[str, Tensor]:
-        self._model.prepare(data, reset=settings.reset)
+        self._model.prepare(data, reset=settings.reset, seed=settings.seed)
         need = self._needed() if settings.loss is None else []
         table = read(data, self.variables, where="fit", need=need)
         self._agree(table.values, "fit")
