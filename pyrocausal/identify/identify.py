@@ -57,7 +57,7 @@ def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estim
     question, values = asked(graph, query, known)
     diagram, regimes = question.diagram, tuple(source.regime for source in known)
     if known == JUST_OBSERVED and not query.given:
-        by_name = named(diagram, question.actions, question.outcomes)
+        by_name = named(diagram, diagram.select(question.actions), diagram.select(question.outcomes))
         if by_name is not None:
             formula, step = apart(renamed(by_name.expression, values)), (by_name.step,)
             return Estimand(query, diagram, formula, by_name.method, step, through=tuple(by_name.through))

@@ -20,7 +20,7 @@ def queries(question: Node) -> list[Query]:
 
     >>> from pyrocausal.query import parse
     >>> [str(query) for query in queries(parse("E[y_{x=1} - y_{x=0} | x=0]"))]
-    ['P(y_{x=1} | x=0)', 'P(y_{x=0} | x=0)']
+    ['P(y_{x=1} | x=0)', 'P(y | x=0)']
     >>> [str(query) for query in queries(parse("Var[y | do(x=1), z=2]"))]
     ['P(y | do(x=1), z=2)']
     """
