@@ -5,13 +5,17 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from pyrocausal import plots
 from pyrocausal.errors import QueryError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RUNGS = {1: "seeing", 2: "doing", 3: "imagining"}
 
@@ -106,6 +110,10 @@ class Answer:
             "certificate": self.certificate.verdict,
         }
         return pd.DataFrame([row], index=pd.Index([self.question], name="question"))
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """`pyrocausal.plots.answer` of this."""
+        return plots.answer(self, ax=ax)
 
     def _lines(self) -> list[tuple[str, str]]:
         """What there is to say, as (name, text)."""

@@ -7,11 +7,15 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pyrocausal import plots
 from pyrocausal.errors import FitError, did_you_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,10 @@ class History:
 
     curves: pd.DataFrame
     best: dict[str, int]
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """`pyrocausal.plots.training` of this."""
+        return plots.training(self, ax=ax)
 
     def _repr_html_(self) -> str:
         return self.curves.tail().to_html()
