@@ -1,6 +1,6 @@
 """pyrocausal: an SCM is a Pyro program for one unit, and Pearl's three rungs are three short calls on it."""
 
-from pyrocausal import guides, mechanisms
+from pyrocausal import guides, mechanisms, plots
 from pyrocausal._version import __version__ as __version__
 from pyrocausal.answer import Answer
 from pyrocausal.calibration import Calibration, check_abduction
@@ -22,6 +22,7 @@ from pyrocausal.effects import (
 )
 from pyrocausal.errors import PyrocausalError
 from pyrocausal.exogenous import Exogenous, Law, exogenous
+from pyrocausal.explorer import Explorer, explore
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
 from pyrocausal.intervene import edge, natural, policy
@@ -37,6 +38,7 @@ __all__ = [
     "CausalGraph",
     "Counterfactual",
     "Exogenous",
+    "Explorer",
     "Law",
     "Noise",
     "Posterior",
@@ -55,6 +57,7 @@ __all__ = [
     "edge",
     "ett",
     "exogenous",
+    "explore",
     "guides",
     "identify",
     "ite",
@@ -64,6 +67,7 @@ __all__ = [
     "nie",
     "pn",
     "pns",
+    "plots",
     "policy",
     "predict",
     "ps",
