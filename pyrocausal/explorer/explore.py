@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from pyrocausal.errors import DataError, InterventionError
 from pyrocausal.explorer import page
@@ -67,7 +68,7 @@ class Explorer:
             )
         self.units = _units(scm, evidence, seed)
         extremes = [
-            scm.do({s.name: scm.variables[s.name].encode([end], where="explore")[0]}).sample(500, seed=seed)
+            scm.do({s.name: torch.tensor(end, dtype=scm.variables[s.name].dtype)}).sample(500, seed=seed)
             for s in self.sliders
             for end in (s.grid(2)[0], s.grid(2)[-1])
         ]

@@ -99,8 +99,9 @@ function explorer(root, source) {
     const svg = make("svg", { class: "pce-plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img",
       "aria-label": `distribution of ${variable.name}` });
     const before = setting.population[variable.name], after = scene.population[variable.name];
-    const most = Math.max(...before, 1);
-    const up = (y) => BASE - Math.min(1, y / most / 1.15) * (BASE - 4);
+    const moved = after && !(variable.name in state.actions);
+    const most = Math.max(...before, ...(moved ? after.map((y) => y / 1.6) : []), 1);
+    const up = (y) => BASE - Math.min(1, y / most / 1.6) * (BASE - 4);
     svg.append(make("line", { x1: 0, x2: WIDTH, y1: BASE, y2: BASE, stroke: "currentColor", "stroke-opacity": 0.3 }));
     if (variable.levels.length) bars(svg, variable, [[before, "var(--see)"], [after, "var(--do)"]], up);
     else {
@@ -230,7 +231,7 @@ function explorer(root, source) {
   const body = make("tbody");
   for (const variable of setting.variables) {
     const now = make("td", { class: "pce-now" }), plot = make("td");
-    const name = make("td", { class: "pce-name" }, variable.name);
+    const name = make("td", { class: "pce-name" }, make("span", {}, variable.name));
     rows[variable.name] = { now, plot };
     body.append(make("tr", { "data-variable": variable.name }, name, doCell(variable), evidenceCell(variable), now, plot));
   }

@@ -89,7 +89,7 @@ class Slider:
         """Its values, or as many of them."""
         if self.codes:
             return [float(code) for code in self.codes]
-        return [float(f"{value:.4g}") for value in np.linspace(self.low, self.high, points)]
+        return [float(f"{value:.3g}") for value in np.linspace(self.low, self.high, points)]
 
 
 def sliders(
