@@ -48,7 +48,7 @@ def test_rungs_are_where_the_laws_are(scm):
     assert peak(doing) == pytest.approx(2.0, abs=0.35)
     assert seeing.get_ydata().max() < doing.get_ydata().max()  # a mixture is wider
     assert imagining.get_xdata()[0] == pytest.approx(3.5)  # all have one value: a line
-    assert len({str(line.get_linestyle()) for line in ax.lines}) == 3  # not told apart by colour alone
+    assert len({line._unscaled_dash_pattern[1] for line in ax.lines}) == 3  # not told apart by colour alone
 
 
 def test_levels_are_bars_and_weights_count(scm):
@@ -101,8 +101,8 @@ def test_forest_takes_answers_and_says_what_has_no_interval(scm):
 
 
 def test_answers_and_curves_draw_themselves(scm):
-    ax = scm.ask("P(x)").plot()
-    assert [float(bar.get_height()) for bar in ax.patches] == pytest.approx([0.5, 0.5])
+    ax = scm.ask("P(x)", seed=0).plot()
+    assert [float(bar.get_height()) for bar in ax.patches] == pytest.approx([0.5, 0.5], abs=0.02)
     curve = pc.dose_response(scm, "y", "n", [0.0, 1.0], num_samples=200, seed=0)
     assert curve.plot(rows=scm.sample(50, seed=0)).lines[0].get_ydata() == pytest.approx(curve.curve["mean"])
     losses = pd.DataFrame({"x": [2.0, 1.0, 1.5]}, index=[0, 5, 10])
