@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pyrocausal import plots
+from pyrocausal import cards, plots
 from pyrocausal.abduct import prior
 from pyrocausal.answer import Certificate
 from pyrocausal.ask.certify import certify
@@ -56,8 +56,8 @@ class DoseResponse:
         return f"{head}\n{self.curve.to_string(max_rows=12)}\n{self.certificate}"
 
     def _repr_html_(self) -> str:
-        head = f"<b>E[{self.outcome} | do({self.treatment})]</b>"
-        return f"<div>{head}{self.curve.to_html(max_rows=12)}{self.certificate.text}</div>"
+        title = f"E[{quote(self.outcome)} | do({quote(self.treatment)})]"
+        return cards.card(title, cards.frame(self.curve), beside=str(self.certificate))
 
 
 def dose_response(
