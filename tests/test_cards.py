@@ -73,7 +73,7 @@ def some():
     yield scm.check(scm.sample(60, seed=0).to_pandas(), seed=0)
 
 
-@pytest.mark.parametrize("shown", some(), ids=lambda shown: type(shown).__name__)
+@pytest.mark.parametrize("shown", list(some()), ids=lambda shown: type(shown).__name__)
 def test_all_are_one_family_and_names_are_escaped(shown):
     html = shown._repr_html_()
     assert html.startswith(cards.STYLE)
