@@ -32,11 +32,16 @@ class FactorGraph:
 
     def __init__(self, graph: CausalGraph, names: Names):
         self.graph = graph.subgraph(names | graph.ancestors(*names))
-        self.factors = [tuple(d | self.graph.parents(*d)) for d in self.graph.districts]
+        districts = self.graph.districts
+        number = {name: i for i, district in enumerate(districts) for name in district}
+        members = [dict.fromkeys(district) for district in districts]
+        for cause, effect in self.graph.edges:
+            members[number[effect]][cause] = None
+        self.factors = [tuple(names) for names in members]
         self.factors_of: dict[str, list[int]] = {name: [] for name in self.graph.nodes}
-        for number, members in enumerate(self.factors):
-            for name in members:
-                self.factors_of[name].append(number)
+        for i, factor in enumerate(self.factors):
+            for name in factor:
+                self.factors_of[name].append(i)
 
     def reach(self, sources: Names, cut: Names) -> frozenset[str]:
         """The sources, and all that paths from them come to: these may end in ``cut``, not go on."""

@@ -74,7 +74,6 @@ def ending(graph: CausalGraph, last: str) -> Iterator[VermaConstraint]:
     property", UAI 2018, count them so in linear models).
     """
     ordinary = {district: ancestral for ancestral, district in endings(graph, last)}
-    separable = {name for name in before(graph, last) if is_separable(graph, name, last)}
     said: dict[frozenset[str], set[str]] = {}
     ready = [(district, observed_kernel(graph, ordinary[district], district)) for district in ordinary]
     while ready:
@@ -84,7 +83,8 @@ def ending(graph: CausalGraph, last: str) -> Iterator[VermaConstraint]:
                 ready.append((smaller, inner))
             mentioned = {symbol.variable for symbol in inner[last].free}
             relevant = district | graph.parents(*district)
-            extra = (mentioned & relevant) - smaller - graph.parents(*smaller) - separable
+            extra = (mentioned & relevant) - smaller - graph.parents(*smaller)
+            extra = {name for name in extra if not is_separable(graph, name, last)}
             if extra - said.setdefault(smaller, set()):
                 said[smaller] |= extra
                 yield VermaConstraint(inner[last], tuple(graph.select(extra)), tuple(smaller))

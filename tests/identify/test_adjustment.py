@@ -198,11 +198,11 @@ def test_a_thousand_nodes() -> None:
     start = time.process_time()
     for kind in ("minimal", "optimal", "all", "parents"):
         assert is_adjustment_set(graph, "v300", "v990", adjustment_set(graph, "v300", "v990", kind))
-    assert time.process_time() - start < 1.5
+    assert time.process_time() - start < 3
     start = time.process_time()
     assert len(adjustment_set(graph, "v300", "v990", "minimum")) <= len(graph.parents("v300"))
     assert len(list(itertools.islice(adjustment_sets(graph, "v300", "v990"), 20))) == 20
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 8
 
 
 @pytest.mark.parametrize(
