@@ -12,6 +12,7 @@ from pyrocausal.ask.asked import Asked
 from pyrocausal.ask.certify import certify, rung
 from pyrocausal.ask.distribution import distribution
 from pyrocausal.ask.door import checked
+from pyrocausal.ask.positivity import not_overlapping
 from pyrocausal.errors import QueryError
 from pyrocausal.query import parse
 from pyrocausal.query.faults import fail
@@ -56,6 +57,7 @@ def ask(
     }
     if _bare(tree):
         return _distribution(found, tree, replicas, said)
+    mind = not_overlapping(scm, tree, question, data)
     value, error, table = found.number()
     draws, of = (value, "posterior of the weights") if len(value) > 1 else (None, "")
     if replicas is not None:
@@ -67,7 +69,7 @@ def ask(
         interval_of=of,
         draws=draws,
         terms=table,
-        warnings=found.rough(table["units"].to_dict()),
+        warnings=(*found.rough(table["units"].to_dict()), *mind),
         **said,
     )
 
