@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pyrocausal.identify.expression import Constant, Symbol, Value
-from pyrocausal.identify.outcome import Outcome, Query
+from pyrocausal.identification.expression import Constant, Symbol, Value
+from pyrocausal.identification.outcome import Outcome, Query
 from pyrocausal.query.syntax import Level, Node, Number, Operation, Setting, Term, Variable, World
 from pyrocausal.query.worlds import changed, equality, explicit, terms, variables
 
