@@ -1,0 +1,284 @@
+r"""Adjustment for confounders: outcome regression, inverse probability weighting, and both (doubly robust).
+
+With levels a of the treatment T, confounders X, :math:`m_a(X) = E[Y | T=a, X]`,
+:math:`e_a(X) = P(T=a | X)`, and the population S that is asked about (everybody, or those with T=s), the
+efficient influence function of :math:`E[Y(a) | S]` is
+
+.. math:: \frac{1}{P(S)} \Bigl( S\, m_a + 1[T=a] \frac{r}{e_a} (Y - m_a) - S \, E[Y(a) | S] \Bigr),
+
+with r = 1 for everybody and r = e_s for those with T=s (Hahn 1998; for levels beyond two, Cattaneo 2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pyrocausal.errors import EstimateError
+from pyrocausal.estimate import overlap
+from pyrocausal.estimate.columns import contrast_levels, levels_of, matrix, numbers
+from pyrocausal.estimate.learners import Learner, is_binary
+from pyrocausal.estimate.resampling import Plan, own
+from pyrocausal.estimate.result import Estimate
+from pyrocausal.estimate.strategies import Backdoor
+
+POPULATIONS = {"ate": "", "att": 0, "atc": 1}  # whose effect: everybody's, or of those with contrast[...]
+Learners = dict[str, Learner]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What about the effect is asked.
+
+    Args:
+        contrast: the two levels of the treatment that are compared.
+        effect: "ate" (everybody), "att" (those who have the first level), "atc" (those who have the second).
+        trim: rows whose propensity of either level is below it are left out, and out of the question.
+    """
+
+    contrast: tuple[Any, Any] = (1, 0)
+    effect: str = "ate"
+    trim: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.contrast, tuple) or len(self.contrast) != 2 or self.contrast[0] == self.contrast[1]:
+            raise EstimateError(f"contrast={self.contrast!r}", fix="pass two different values, e.g. (1, 0)")
+        if self.effect not in POPULATIONS:
+            raise EstimateError(f"effect={self.effect!r}", fix='pass "ate", "att" or "atc"')
+        if not 0 <= self.trim < 0.5:
+            raise EstimateError(f"trim={self.trim!r}", fix="pass a propensity from 0 to below 0.5")
+
+    def target(self, treatment: str, outcome: str) -> str:
+        a, b = self.contrast
+        text = f"average effect of {treatment}={a!r} against {treatment}={b!r} on {outcome}"
+        if self.effect != "ate":
+            text += f" among those with {treatment}={self.contrast[int(POPULATIONS[self.effect])]!r}"
+        return text + (f", where both propensities are at least {self.trim:g}" if self.trim else "")
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The data of a treatment with levels, as arrays.
+
+    Args:
+        y: the outcome, `(rows,)`.
+        codes: the treatment, 0 … size - 1.
+        compared: the codes of the two levels that are compared.
+        x: the confounders.
+    """
+
+    question: Question
+    strategy: Backdoor
+    y: np.ndarray
+    codes: np.ndarray
+    size: int
+    compared: tuple[int, int]
+    x: pd.DataFrame
+
+    @classmethod
+    def of(cls, strategy: Backdoor, frame: pd.DataFrame, question: Question, plan: Plan) -> Arms:
+        treatment = frame[strategy.treatment]
+        contrast = contrast_levels(treatment, question.contrast)
+        levels = levels_of(treatment)
+        codes = np.select([(treatment == level).to_numpy(bool) for level in levels], range(len(levels)))
+        y, x = numbers(frame[strategy.outcome], "outcome"), frame[list(strategy.adjust)]
+        a, b = (levels.index(level) for level in contrast)
+        fewest = (matrix(x).shape[1] + 2) * plan.folds / max(plan.folds - 1, 1)
+        for level, code in zip(contrast, (a, b)):
+            if (count := (codes == code).sum()) < fewest:
+                raise EstimateError(
+                    f"{count} rows have {strategy.treatment}={level!r}",
+                    why=f"a fit to {matrix(x).shape[1]} columns in {plan.folds} folds needs {fewest:.0f}",
+                    fix="adjust for fewer columns, merge levels, or take fewer folds",
+                )
+        return cls(question, strategy, y, codes, len(levels), (a, b), x)
+
+    def arm(self, code: int) -> np.ndarray:
+        return (self.codes == code).astype(float)
+
+    def population(self, e: np.ndarray | None = None) -> np.ndarray:
+        """Who is asked about: 1 or 0. With propensities `(levels, ..., rows)`, those trimmed are not."""
+        whose = POPULATIONS[self.question.effect]
+        asked = np.ones(len(self.y)) if whose == "" else self.arm(self.compared[int(whose)])
+        return asked if e is None else asked * self.kept(e)
+
+    def kept(self, e: np.ndarray) -> np.ndarray:
+        return (e[list(self.compared)] >= self.question.trim).all(0).astype(float)
+
+    def weights(self, e: np.ndarray) -> list[np.ndarray]:
+        """The weights of both arms, :math:`1[T=a] r / e_a`."""
+        whose = POPULATIONS[self.question.effect]
+        r = 1.0 if whose == "" else e[self.compared[int(whose)]]
+        tiny = np.finfo(float).tiny
+        return [self.arm(code) * self.kept(e) * r / np.maximum(e[code], tiny) for code in self.compared]
+
+    def overlap(self, e: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...]]:
+        named = dict(zip(self.question.contrast, self.compared))
+        found, warnings = overlap.check(
+            {level: np.where(self.kept(e) > 0, e[code], np.inf) for level, code in named.items()},
+            dict(zip(named, self.weights(e))),
+            self.population(e),
+            {level: self.arm(code).mean() for level, code in named.items()},
+            self.strategy.treatment,
+        )
+        if self.question.trim:
+            found["trimmed"] = int((1 - self.kept(e)).sum())
+        return found, warnings
+
+    def report(self, method: str, **found: Any) -> Estimate:
+        target = self.question.target(self.strategy.treatment, self.strategy.outcome)
+        return Estimate(target=target, method=method, **found)
+
+
+def difference(
+    strategy: Backdoor, frame: pd.DataFrame, question: Question, learners: Learners, plan: Plan
+) -> Estimate:
+    """The difference in means. Its Wald interval (Welch's variance) is valid if the treatment was randomised."""
+    arms = Arms.of(Backdoor(strategy.treatment, strategy.outcome), frame, question, plan)
+    means = [arms.y[arms.codes == code].mean() for code in arms.compared]
+    influence = sum(
+        sign * arms.arm(code) * (arms.y - mean) / arms.arm(code).mean()
+        for sign, code, mean in zip((1, -1), arms.compared, means)
+    )
+    return _one_step(arms, plan, "difference in means", means, np.asarray(influence), {}, ())
+
+
+def aipw(
+    strategy: Backdoor, frame: pd.DataFrame, question: Question, learners: Learners, plan: Plan
+) -> Estimate:
+    """The doubly robust one-step estimator with cross-fitting (Robins, Rotnitzky and Zhao 1994;
+    Chernozhukov et al. 2018, section 5.1).
+
+    Consistent if one of the two learners is. The Wald interval from the efficient influence function is valid
+    if both are consistent and the product of their errors vanishes faster than :math:`n^{-1/2}`.
+    """
+    arms = Arms.of(strategy, frame, question, plan)
+    fold = plan.fold_of(arms.codes)
+    training = plan.training(fold)
+    e = own(learners["treatment"].probabilities(arms.x, arms.codes, arms.size, training), fold)
+    m = [
+        own(learners["outcome"].mean(arms.x, arms.y, training * arms.arm(code)), fold)
+        for code in arms.compared
+    ]
+    diagnostics, warnings = arms.overlap(e)
+    s = arms.population(e)
+    terms = [s * m_a + w * (arms.y - m_a) for m_a, w in zip(m, arms.weights(e))]
+    means = [term.sum() / s.sum() for term in terms]
+    influence = (terms[0] - terms[1] - s * (means[0] - means[1])) / s.mean()
+    diagnostics |= _losses(arms, m, e)
+    return _one_step(arms, plan, "AIPW", means, influence, diagnostics, warnings, learners)
+
+
+def _one_step(
+    arms: Arms,
+    plan: Plan,
+    method: str,
+    means: list[Any],
+    influence: np.ndarray,
+    diagnostics: dict[str, Any],
+    warnings: tuple[str, ...],
+    learners: Learners | None = None,
+) -> Estimate:
+    value, error = float(means[0] - means[1]), plan.standard_error(influence)
+    if learners:
+        method += f" ({learners['outcome'].name}, {learners['treatment'].name}; {plan.folds} folds)"
+    return arms.report(
+        method,
+        value=value,
+        std_error=error,
+        interval=plan.wald(value, error),
+        level=plan.level,
+        n=plan.size,
+        diagnostics={"means": dict(zip(arms.question.contrast, map(float, means))), **diagnostics},
+        warnings=warnings,
+        influence=influence,
+    )
+
+
+def _losses(arms: Arms, m: list[np.ndarray], e: np.ndarray) -> dict[str, float]:
+    """How well the learners foretell rows that they have not seen."""
+    seen = sum(arms.arm(code) for code in arms.compared)
+    fitted = np.select([arms.codes == code for code in arms.compared], m)
+    null = sum(
+        (arms.arm(code) * (arms.y - arms.y[arms.codes == code].mean()) ** 2).sum() for code in arms.compared
+    )
+    right = e[arms.codes, np.arange(len(arms.y))]
+    shares = np.bincount(arms.codes) / len(arms.codes)
+    return {
+        "R² of the outcome, given the treatment": float(1 - (seen * (arms.y - fitted) ** 2).sum() / null),
+        "gain in log-likelihood of the treatment, a row": float(
+            np.log(np.maximum(right, 1e-300)).mean() - np.log(shares[arms.codes]).mean()
+        ),
+    }
+
+
+def ipw(
+    strategy: Backdoor, frame: pd.DataFrame, question: Question, learners: Learners, plan: Plan
+) -> Estimate:
+    """Inverse probability weighting with weights that add up to one (Hájek 1971).
+
+    The bootstrap fits the propensities anew on each resample. Its percentile interval is valid if the
+    treatment's learner is a right parametric model.
+    """
+    arms = Arms.of(strategy, frame, question, plan)
+
+    def means(often: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        e = learners["treatment"].probabilities(arms.x, arms.codes, arms.size, often)
+        weighted = [often * w for w in arms.weights(e)]
+        return np.stack([(w @ arms.y) / w.sum(-1) for w in weighted]), e[:, 0]
+
+    found, e = means(plan.resamples())
+    diagnostics, warnings = arms.overlap(e)
+    return _bootstrapped(arms, plan, f"IPW ({learners['treatment'].name})", found, diagnostics, warnings)
+
+
+def regression(
+    strategy: Backdoor, frame: pd.DataFrame, question: Question, learners: Learners, plan: Plan
+) -> Estimate:
+    """The g-formula: an outcome model for each arm, averaged over the population (Robins 1986).
+
+    The bootstrap fits the outcome models anew on each resample. Its percentile interval is valid if the
+    outcome's learner is a right parametric model. Propensities are learned once, to check the overlap.
+    """
+    arms = Arms.of(strategy, frame, question, plan)
+    often = plan.resamples()
+    e = learners["treatment"].probabilities(arms.x, arms.codes, arms.size, often[:1])[:, 0]
+    diagnostics, warnings = arms.overlap(e)
+    s = often * arms.population(e)
+    found = np.stack(
+        [
+            (s * learners["outcome"].mean(arms.x, arms.y, often * arms.arm(code))).sum(1) / s.sum(1)
+            for code in arms.compared
+        ]
+    )
+    return _bootstrapped(arms, plan, f"regression ({learners['outcome'].name})", found, diagnostics, warnings)
+
+
+def _bootstrapped(
+    arms: Arms,
+    plan: Plan,
+    method: str,
+    means: np.ndarray,
+    diagnostics: dict[str, Any],
+    warnings: tuple[str, ...],
+) -> Estimate:
+    """From the means `(2, 1 + replicas)` at both levels; the first are of the data as they are."""
+    values = means[0] - means[1]
+    return arms.report(
+        method,
+        value=float(values[0]),
+        std_error=float(values[1:].std(ddof=1)),
+        interval=plan.percentile(values[1:]),
+        level=plan.level,
+        n=plan.size,
+        diagnostics={"means": dict(zip(arms.question.contrast, means[:, 0].tolist())), **diagnostics},
+        warnings=warnings,
+    )
+
+
+Method = Callable[[Backdoor, pd.DataFrame, Question, Learners, Plan], Estimate]
+METHODS: dict[str, Method] = {"aipw": aipw, "regression": regression, "ipw": ipw, "difference": difference}

@@ -1,0 +1,71 @@
+"""Overlap (positivity): is there somebody with each treatment among all kinds of units that are asked about?"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pyrocausal.errors import EstimateError
+
+logger = logging.getLogger("pyrocausal")
+
+TOO_MANY = 0.05  # share of the target population without support: no number is given
+SOME = 0.01  # from this share on it is warned of
+HEAVY = 0.1  # share of all weight on one row
+
+
+def rare(n: int, share: float) -> float:
+    """Below this a propensity counts as no support.
+
+    5 / (√n ln n), which Gruber et al. (2022, "Data-adaptive selection of the propensity score truncation
+    level") found to balance bias and variance, or a tenth of the treatment's share if that is less.
+    """
+    return min(5 / (math.sqrt(n) * math.log(n)), share / 10)
+
+
+def check(
+    propensities: Mapping[Any, np.ndarray],
+    weights: Mapping[Any, np.ndarray],
+    population: np.ndarray,
+    shares: Mapping[Any, float],
+    treatment: str,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What to report of the overlap, and warnings.
+
+    Args:
+        propensities: of each level that is compared, `(rows,)`.
+        weights: of the rows, by which the mean at each level is taken; zero in other arms.
+        population: 1 for rows that are asked about, else 0.
+        shares: of the levels in the data.
+
+    Raises:
+        EstimateError: a notable part of those asked about could hardly have had one of the levels.
+    """
+    warnings = []
+    for level, p in propensities.items():
+        limit = rare(len(p), shares[level])
+        lost = float(population[p < limit].sum() / population.sum())
+        if lost > TOO_MANY:
+            raise EstimateError(
+                f"no overlap: {lost:.0%} of those asked about could hardly have had {treatment}={level!r}",
+                why=f"their propensity of it is below {limit:.2g}, so the data do not show what happens then",
+                fix='ask for effect="att" or "atc", adjust for less, or pass trim=0.05, which changes whom '
+                "the answer is about",
+            )
+        if lost > SOME:
+            warnings.append(
+                f"poor overlap: for {lost:.1%} the propensity of {treatment}={level!r} is below {limit:.2g}"
+            )
+        top = float(weights[level].max() / weights[level].sum())
+        if top > HEAVY:
+            warnings.append(f"one row has {top:.0%} of the weight at {treatment}={level!r}")
+    for warning in warnings:
+        logger.warning("estimate: %s", warning)
+    asked = population > 0
+    ranges = {level: (float(p[asked].min()), float(p[asked].max())) for level, p in propensities.items()}
+    sizes = {level: float(w.sum() ** 2 / (w**2).sum()) for level, w in weights.items()}
+    return {"propensity": ranges, "effective sample size": sizes}, tuple(warnings)
