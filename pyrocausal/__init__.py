@@ -4,6 +4,7 @@ from pyrocausal import guides, mechanisms
 from pyrocausal._version import __version__ as __version__
 from pyrocausal.calibration import Calibration, check_abduction
 from pyrocausal.errors import PyrocausalError
+from pyrocausal.estimate import Estimate, estimate
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
@@ -18,6 +19,7 @@ __all__ = [
     "Calibration",
     "CausalGraph",
     "Counterfactual",
+    "Estimate",
     "Exogenous",
     "Law",
     "Noise",
@@ -28,6 +30,7 @@ __all__ = [
     "check_abduction",
     "do",
     "edge",
+    "estimate",
     "exogenous",
     "guides",
     "mechanisms",

@@ -11,7 +11,6 @@ with r = 1 for everybody and r = e_s for those with T=s (Hahn 1998; for levels b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,43 +20,11 @@ import pandas as pd
 from pyrocausal.errors import EstimateError
 from pyrocausal.estimate import overlap
 from pyrocausal.estimate.columns import contrast_levels, levels_of, matrix, numbers
-from pyrocausal.estimate.learners import Learner, is_binary
+from pyrocausal.estimate.learners import Learners
+from pyrocausal.estimate.question import Question
 from pyrocausal.estimate.resampling import Plan, own
 from pyrocausal.estimate.result import Estimate
 from pyrocausal.estimate.strategies import Backdoor
-
-POPULATIONS = {"ate": "", "att": 0, "atc": 1}  # whose effect: everybody's, or of those with contrast[...]
-Learners = dict[str, Learner]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What about the effect is asked.
-
-    Args:
-        contrast: the two levels of the treatment that are compared.
-        effect: "ate" (everybody), "att" (those who have the first level), "atc" (those who have the second).
-        trim: rows whose propensity of either level is below it are left out, and out of the question.
-    """
-
-    contrast: tuple[Any, Any] = (1, 0)
-    effect: str = "ate"
-    trim: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.contrast, tuple) or len(self.contrast) != 2 or self.contrast[0] == self.contrast[1]:
-            raise EstimateError(f"contrast={self.contrast!r}", fix="pass two different values, e.g. (1, 0)")
-        if self.effect not in POPULATIONS:
-            raise EstimateError(f"effect={self.effect!r}", fix='pass "ate", "att" or "atc"')
-        if not 0 <= self.trim < 0.5:
-            raise EstimateError(f"trim={self.trim!r}", fix="pass a propensity from 0 to below 0.5")
-
-    def target(self, treatment: str, outcome: str) -> str:
-        a, b = self.contrast
-        text = f"average effect of {treatment}={a!r} against {treatment}={b!r} on {outcome}"
-        if self.effect != "ate":
-            text += f" among those with {treatment}={self.contrast[int(POPULATIONS[self.effect])]!r}"
-        return text + (f", where both propensities are at least {self.trim:g}" if self.trim else "")
 
 
 @dataclass(frozen=True)
@@ -102,8 +69,8 @@ class Arms:
 
     def population(self, e: np.ndarray | None = None) -> np.ndarray:
         """Who is asked about: 1 or 0. With propensities `(levels, ..., rows)`, those trimmed are not."""
-        whose = POPULATIONS[self.question.effect]
-        asked = np.ones(len(self.y)) if whose == "" else self.arm(self.compared[int(whose)])
+        whose = self.question.whose
+        asked = np.ones(len(self.y)) if whose is None else self.arm(self.compared[whose])
         return asked if e is None else asked * self.kept(e)
 
     def kept(self, e: np.ndarray) -> np.ndarray:
@@ -111,18 +78,23 @@ class Arms:
 
     def weights(self, e: np.ndarray) -> list[np.ndarray]:
         """The weights of both arms, :math:`1[T=a] r / e_a`."""
-        whose = POPULATIONS[self.question.effect]
-        r = 1.0 if whose == "" else e[self.compared[int(whose)]]
+        whose = self.question.whose
+        r = 1.0 if whose is None else e[self.compared[whose]]
         tiny = np.finfo(float).tiny
         return [self.arm(code) * self.kept(e) * r / np.maximum(e[code], tiny) for code in self.compared]
 
     def overlap(self, e: np.ndarray) -> tuple[dict[str, Any], tuple[str, ...]]:
-        named = dict(zip(self.question.contrast, self.compared))
+        """Of the levels that those asked about do not all have."""
+        whose, compared = self.question.whose, list(zip(self.question.contrast, self.compared))
+        needed = [i for i in (0, 1) if i != whose]
+        arms = {level: self.arm(code) for level, code in (compared[i] for i in needed)}
+        if not self.question.trim:
+            overlap.check_strata(self.x, arms, self.population(), self.strategy.treatment)
         found, warnings = overlap.check(
-            {level: np.where(self.kept(e) > 0, e[code], np.inf) for level, code in named.items()},
-            dict(zip(named, self.weights(e))),
+            {level: e[code] for level, code in (compared[i] for i in needed)},
+            {compared[i][0]: self.weights(e)[i] for i in needed},
             self.population(e),
-            {level: self.arm(code).mean() for level, code in named.items()},
+            {level: arm.mean() for level, arm in arms.items()},
             self.strategy.treatment,
         )
         if self.question.trim:
@@ -137,14 +109,14 @@ class Arms:
 def difference(
     strategy: Backdoor, frame: pd.DataFrame, question: Question, learners: Learners, plan: Plan
 ) -> Estimate:
-    """The difference in means. Its Wald interval (Welch's variance) is valid if the treatment was randomised."""
+    """The difference in means. The Wald interval (Welch) is valid if the treatment was randomised."""
     arms = Arms.of(Backdoor(strategy.treatment, strategy.outcome), frame, question, plan)
     means = [arms.y[arms.codes == code].mean() for code in arms.compared]
     influence = sum(
         sign * arms.arm(code) * (arms.y - mean) / arms.arm(code).mean()
         for sign, code, mean in zip((1, -1), arms.compared, means)
     )
-    return _one_step(arms, plan, "difference in means", means, np.asarray(influence), {}, ())
+    return one_step(arms, plan, "difference in means", means, np.asarray(influence), {}, ())
 
 
 def aipw(
@@ -170,10 +142,10 @@ def aipw(
     means = [term.sum() / s.sum() for term in terms]
     influence = (terms[0] - terms[1] - s * (means[0] - means[1])) / s.mean()
     diagnostics |= _losses(arms, m, e)
-    return _one_step(arms, plan, "AIPW", means, influence, diagnostics, warnings, learners)
+    return one_step(arms, plan, "AIPW", means, influence, diagnostics, warnings, learners)
 
 
-def _one_step(
+def one_step(
     arms: Arms,
     plan: Plan,
     method: str,
@@ -278,7 +250,3 @@ def _bootstrapped(
         diagnostics={"means": dict(zip(arms.question.contrast, means[:, 0].tolist())), **diagnostics},
         warnings=warnings,
     )
-
-
-Method = Callable[[Backdoor, pd.DataFrame, Question, Learners, Plan], Estimate]
-METHODS: dict[str, Method] = {"aipw": aipw, "regression": regression, "ipw": ipw, "difference": difference}

@@ -153,7 +153,7 @@ def _newton(
 
 
 def _stepped(design, y, weights, ridge, binary, beta, value, step):  # type: ignore[no-untyped-def]
-    """The longest of the steps 1, 1/2, 1/4 … that lowers each fit's objective, and the largest relative gain."""
+    """The longest of the steps 1, 1/2, 1/4 … that lowers each objective, and the largest relative gain."""
     length = np.ones((len(beta), 1))
     for _ in range(12):
         moved = beta + length * step

@@ -29,9 +29,7 @@ class Learner(Protocol):
         y is `(rows,)`, or `(fits, rows)` where it differs between fits.
         """
 
-    def probabilities(
-        self, x: pd.DataFrame, codes: np.ndarray, size: int, weights: np.ndarray
-    ) -> np.ndarray:
+    def probabilities(self, x: pd.DataFrame, codes: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
         """P(code = k | x), `(size, fits, rows)`, of codes 0 … size - 1."""
 
 
@@ -53,9 +51,7 @@ class Glm:
         binary = is_binary(y)
         return glm.predict(rows, y, weights, there, smooth=self.smooth, binary=binary)
 
-    def probabilities(
-        self, x: pd.DataFrame, codes: np.ndarray, size: int, weights: np.ndarray
-    ) -> np.ndarray:
+    def probabilities(self, x: pd.DataFrame, codes: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
         """Each level against all others; of more than two, brought to sum to 1."""
         if size == 2:
             second = self.mean(x, (codes == 1).astype(float), weights)
@@ -93,9 +89,7 @@ class Sklearn:
             found.append(fitted.predict_proba(there)[:, 1] if classify else fitted.predict(there))
         return np.stack(found)
 
-    def probabilities(
-        self, x: pd.DataFrame, codes: np.ndarray, size: int, weights: np.ndarray
-    ) -> np.ndarray:
+    def probabilities(self, x: pd.DataFrame, codes: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
         if not hasattr(self.estimator, "predict_proba"):
             raise EstimateError(
                 f"{self.name} has no predict_proba",
@@ -103,6 +97,9 @@ class Sklearn:
                 fix="pass a classifier, e.g. LogisticRegression()",
             )
         rows = matrix(x)
+        if not rows.shape[1]:  # nothing to learn from: the shares
+            shares = np.stack([(weights * (codes == k)).sum(1) / weights.sum(1) for k in range(size)])
+            return np.repeat(shares[..., None], len(x), -1)
         found = np.zeros((size, *weights.shape))
         for i, often in enumerate(weights):
             drawn = np.repeat(np.arange(len(rows)), often.astype(int))
@@ -128,22 +125,27 @@ def learner(given: Any) -> Learner:
     Raises:
         EstimateError: it is neither.
     """
-    if given in ("smooth", "linear") and isinstance(given, str):
+    if isinstance(given, str) and given in ("smooth", "linear"):
         return Glm(given == "smooth")
+    if isinstance(given, str) and given == "mechanism":
+        from pyrocausal.estimate.mechanism_learner import MechanismLearner  # needed only by those who ask
+
+        return MechanismLearner()
     if hasattr(given, "fit") and hasattr(given, "get_params"):
         return Sklearn(given)
     if hasattr(given, "mean") and hasattr(given, "probabilities"):
         return given
     raise EstimateError(
         f"learners: {given!r} is no learner",
-        fix='pass "smooth" or "linear", or an estimator of scikit-learn',
+        fix='pass "smooth", "linear" or "mechanism", or an estimator of scikit-learn',
     )
 
 
 ROLES = ("outcome", "treatment")
+Learners = dict[str, Learner]
 
 
-def learners(given: Any) -> dict[str, Learner]:
+def learners(given: Any) -> Learners:
     """The learner of each nuisance; those that are not named are "smooth"."""
     if isinstance(given, dict):
         for role in given.keys() - set(ROLES):

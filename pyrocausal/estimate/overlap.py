@@ -1,4 +1,4 @@
-"""Overlap (positivity): is there somebody with each treatment among all kinds of units that are asked about?"""
+"""Overlap (positivity): did some of all kinds of units that are asked about have each treatment?"""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pyrocausal.errors import EstimateError
+from pyrocausal.estimate.columns import MOST_LEVELS
 
 logger = logging.getLogger("pyrocausal")
 
-TOO_MANY = 0.05  # share of the target population without support: no number is given
+TOO_MANY = 0.1  # share of the target population without support: no number is given
 SOME = 0.01  # from this share on it is warned of
 HEAVY = 0.1  # share of all weight on one row
 
@@ -25,6 +27,31 @@ def rare(n: int, share: float) -> float:
     level") found to balance bias and variance, or a tenth of the treatment's share if that is less.
     """
     return min(5 / (math.sqrt(n) * math.log(n)), share / 10)
+
+
+def check_strata(
+    x: pd.DataFrame, arms: Mapping[Any, np.ndarray], population: np.ndarray, treatment: str
+) -> None:
+    """Levels of confounders at which nobody has a treatment, though ten would be expected to.
+
+    Args:
+        arms: by level of the treatment, 1 for those who have it.
+        population: 1 for rows that are asked about, else 0.
+
+    Raises:
+        EstimateError: naming the first.
+    """
+    for name in x.columns:
+        if x[name].nunique() > MOST_LEVELS:
+            continue
+        for level, rows in x.groupby(name, observed=True).indices.items():
+            for arm, has in arms.items():
+                if not has[rows].any() and has.mean() * len(rows) >= 10 and population[rows].mean() > 0.01:
+                    raise EstimateError(
+                        f"no overlap: of {len(rows)} rows with {name}={level!r} none has {treatment}={arm!r}",
+                        why="the data do not show what happens to them then",
+                        fix="leave these rows out, and so out of the question",
+                    )
 
 
 def check(

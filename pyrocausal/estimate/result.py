@@ -51,10 +51,10 @@ class Estimate:
         return self.value
 
     def _lines(self) -> list[tuple[str, str]]:
-        low, high = (f"{end:.4g}" for end in self.interval)
+        interval = f"{100 * self.level:.4g} % interval {_shown(self.interval)}"
         lines = [
-            (f"{self.target}:", f"{self.value:.4g}  ({self.level:.4g} interval {low} to {high})"),
-            ("method:", f"{self.method}, {self.n:,} rows, standard error {self.std_error:.3g}"),
+            (f"{self.target}:", f"{_shown(self.value)}  ({interval})"),
+            ("method:", f"{self.method}; {self.n:,} rows; standard error {_shown(self.std_error)}"),
         ]
         lines += [(f"{name}:", _shown(value)) for name, value in self.diagnostics.items()]
         return lines + [("warning:", warning) for warning in self.warnings]
@@ -70,7 +70,9 @@ class Estimate:
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
-    if isinstance(value, (tuple, list)):
+        return ", ".join(f"{_shown(part)} at {name!r}" for name, part in value.items())
+    if isinstance(value, tuple):
         return " to ".join(map(_shown, value))
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+    return str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ class Backdoor(Strategy):
 
     treatment: str
     outcome: str
-    adjust: tuple[str, ...] | Iterable[str] = ()
+    adjust: Sequence[str] = ()
 
     _lists = ("adjust",)
 
@@ -72,8 +72,8 @@ class FrontDoor(Strategy):
 
     treatment: str
     outcome: str
-    mediators: tuple[str, ...] | Iterable[str]
-    adjust: tuple[str, ...] | Iterable[str] = ()
+    mediators: Sequence[str]
+    adjust: Sequence[str] = ()
 
     _lists = ("mediators", "adjust")
 
@@ -94,12 +94,12 @@ class FrontDoor(Strategy):
 
 @dataclass(frozen=True)
 class Instrument(Strategy):
-    """`instruments` move the outcome only through the treatment, and nothing confounds them, given `adjust`."""
+    """`instruments` move the outcome only through the treatment; given `adjust` nothing confounds them."""
 
     treatment: str
     outcome: str
-    instruments: tuple[str, ...] | Iterable[str]
-    adjust: tuple[str, ...] | Iterable[str] = ()
+    instruments: Sequence[str]
+    adjust: Sequence[str] = ()
 
     _lists = ("instruments", "adjust")
 
