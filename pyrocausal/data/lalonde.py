@@ -70,7 +70,7 @@ def card() -> pd.DataFrame:
 
     >>> from pyrocausal.data import card
     >>> df = card()
-    >>> len(df), round(df.near_college.mean(), 2)
+    >>> len(df), round(float(df.near_college.mean()), 2)
     (3010, 0.68)
     """
     from causaldata import close_college

@@ -49,11 +49,11 @@ def _check_column(data: pd.DataFrame, name: str, may_be_constant: tuple[str, ...
             why="dropping rows in silence would change the population",
             fix="impute them, or drop them yourself: df.dropna()",
         )
+    if not len(data):
+        raise DataError("estimate: the data has no rows", fix="pass at least a hundred or so")
     if column.nunique() < 2 and name not in may_be_constant:
         raise DataError(
-            f"estimate: '{name}' is {column.iloc[0]!r} in all {len(data)} rows"
-            if len(data)
-            else "estimate: the data has no rows",
+            f"estimate: '{name}' is {column.iloc[:1].tolist()[0]!r} in all {len(data)} rows",
             why="nothing can be learned of what does not vary",
             fix="leave it out, or pass rows where it varies",
         )
@@ -64,7 +64,7 @@ def numbers(column: pd.Series, role: str) -> np.ndarray:
     if not pd.api.types.is_numeric_dtype(column.dtype):
         raise DataError(
             f"estimate: the {role} '{column.name}' has type {column.dtype}, and means are taken of numbers",
-            fix=f"code it, e.g. df['{column.name}'] == {column.iloc[0]!r}",
+            fix=f"code it, e.g. df['{column.name}'] == {column.iloc[:1].tolist()[0]!r}",
         )
     return column.to_numpy(float)
 

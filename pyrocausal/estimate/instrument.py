@@ -42,7 +42,7 @@ def instrument(
     fitted = z @ np.linalg.lstsq(z, t, rcond=None)[0]
     slope = float(fitted @ y / (fitted @ fitted))
     influence = fitted * (y - slope * t) / (fitted @ fitted / len(y))
-    spare = math.sqrt(len(y) / (len(y) - columns - 1))
+    spare = math.sqrt((len(y) - 1) / (len(y) - columns - 1))  # HC1, in place of n / (n - 1)
     error = plan.standard_error(influence) * spare
     f = _first_stage_f(z, t, plan)
     step = _step(question)
