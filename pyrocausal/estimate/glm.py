@@ -19,7 +19,8 @@ import numpy as np
 
 PENALTIES = 10.0 ** np.arange(1, -5, -1)  # of features with variance 1; the first all but switches them off
 STABILISER = 1e-5  # penalty of the linear part, for collinear columns and separated classes
-KNOTS = 5  # of each natural spline
+KNOTS = 5  # of each natural spline, from the 1st to the 99th percentile
+TAIL = 0.005  # of each column's distribution at either end, in which products hold it constant
 MOST_PRODUCTS = 300  # pairs of columns; with more columns than that gives, none
 NEWTON_STEPS = 25
 _CHUNK = 4_000_000  # numbers in an array of all fits, features and rows
@@ -37,6 +38,7 @@ class Features:
         self.centre, self.scale = x.mean(0), np.where(x.std(0) > 0, x.std(0), 1.0)
         z = (x - self.centre) / self.scale
         self.knots = {j: _knots(column) for j, column in enumerate(z.T)} if smooth else {}
+        self.range = np.quantile(z, [TAIL, 1 - TAIL], axis=0)
         pairs = np.triu_indices(z.shape[1], 1) if smooth else (np.empty(0, int),) * 2
         self.pairs = pairs if len(pairs[0]) <= MOST_PRODUCTS else (np.empty(0, int),) * 2
         linear, bent = self._linear(z), self._bent(z)
@@ -64,7 +66,8 @@ class Features:
 
     def _bent(self, z: np.ndarray) -> np.ndarray:
         bends = [_natural_spline(z[:, j], knots) for j, knots in self.knots.items()]
-        return np.concatenate([*bends, z[:, self.pairs[0]] * z[:, self.pairs[1]]], 1)
+        held = z.clip(*self.range)  # else one outlier would rule the product
+        return np.concatenate([*bends, held[:, self.pairs[0]] * held[:, self.pairs[1]]], 1)
 
 
 def _knots(column: np.ndarray) -> np.ndarray:
@@ -72,7 +75,7 @@ def _knots(column: np.ndarray) -> np.ndarray:
     levels = np.unique(column)
     if len(levels) <= KNOTS:
         return levels
-    return np.unique(np.quantile(column, np.linspace(0.05, 0.95, KNOTS)))
+    return np.unique(np.quantile(column, np.linspace(0.01, 0.99, KNOTS)))
 
 
 def _natural_spline(z: np.ndarray, knots: np.ndarray) -> np.ndarray:

@@ -151,7 +151,7 @@ def _where_negative(q: np.ndarray) -> Intervals:
     inside = q[0, 1] ** 2 - q[0, 0] * q[1, 1]
     if inside < 0:
         return () if q[1, 1] > 0 else ((-math.inf, math.inf),)
-    low, high = sorted((q[0, 1] + sign * math.sqrt(inside)) / q[1, 1] for sign in (-1, 1))
+    low, high = sorted(float((q[0, 1] + sign * math.sqrt(inside)) / q[1, 1]) for sign in (-1, 1))
     return ((low, high),) if q[1, 1] > 0 else ((-math.inf, low), (high, math.inf))
 
 

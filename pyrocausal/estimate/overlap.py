@@ -17,7 +17,10 @@ logger = logging.getLogger("pyrocausal")
 
 TOO_MANY = 0.1  # share of the target population without support: no number is given
 SOME = 0.01  # from this share on it is warned of
-HEAVY = 0.1  # share of all weight on one row
+HEAVY, TOO_HEAVY = 0.1, 0.5  # share of all weight on one row: warned of, and refused
+
+
+REMEDY = 'ask for effect="att" or "atc", adjust for less, or pass trim=0.05, which changes the question'
 
 
 def rare(n: int, share: float) -> float:
@@ -80,14 +83,19 @@ def check(
             raise EstimateError(
                 f"no overlap: {lost:.0%} of those asked about could hardly have had {treatment}={level!r}",
                 why=f"their propensity of it is below {limit:.2g}, so the data do not show what happens then",
-                fix='ask for effect="att" or "atc", adjust for less, or pass trim=0.05, which changes whom '
-                "the answer is about",
+                fix=REMEDY,
             )
         if lost > SOME:
             warnings.append(
                 f"poor overlap: for {lost:.1%} the propensity of {treatment}={level!r} is below {limit:.2g}"
             )
         top = float(weights[level].max() / weights[level].sum())
+        if top > TOO_HEAVY:
+            raise EstimateError(
+                f"no overlap: one row would have {top:.0%} of the weight at {treatment}={level!r}",
+                why="its propensity of what it had is all but 0",
+                fix=REMEDY,
+            )
         if top > HEAVY:
             warnings.append(f"one row has {top:.0%} of the weight at {treatment}={level!r}")
     for warning in warnings:

@@ -16,11 +16,12 @@ from pyrocausal.estimate.resampling import Plan
 from pyrocausal.estimate.result import Estimate
 from pyrocausal.estimate.strategies import PlugIn
 from pyrocausal.identify.expression import OBSERVED
-from pyrocausal.identify.tables import Known, Table
+from pyrocausal.identify.tables import SAMPLES, Known, Table
 
 logger = logging.getLogger("pyrocausal")
 
 MOST_LEVELS = 50  # distinct values of a variable in the formula, other than the outcome
+_CELLS = 5_000_000  # of the tables of resamples that are made at once
 UNDEFINED = 0.05  # share of resamples in which the formula may be undefined
 
 
@@ -47,7 +48,7 @@ def plug_in(
     ]
     cells = np.ravel_multi_index(places, table.cells.shape)
     contrast = contrast_levels(frame[strategy.treatment], question.contrast) if strategy.treatment else None
-    draws = np.array([_value(strategy, resampled, contrast) for resampled in _tables(table, cells, plan)])
+    draws = np.concatenate([_values(strategy, part, contrast) for part in _tables(table, cells, plan)])
     if np.isnan(draws[0]):
         raise EstimateError(
             "no overlap: the formula conditions on a combination of levels that never occurs",
@@ -77,15 +78,18 @@ def plug_in(
 
 
 def _tables(table: Table, cells: np.ndarray, plan: Plan) -> Iterator[Table]:
-    """Of the data, and of every resample."""
+    """Shares of the data and of all resamples, as many in one table as it can hold."""
     size = table.cells.size
-    for often in plan.resamples():
-        shares = np.bincount(cells, often, size) / often.sum()
-        yield Table(table.axes, table.levels, shares.reshape(table.cells.shape))
+    often = plan.resamples()
+    step = max(1, _CELLS // size)
+    for part in (often[i : i + step] for i in range(0, len(often), step)):
+        shares = np.stack([np.bincount(cells, one, size) / one.sum() for one in part])
+        levels = {**table.levels, SAMPLES: tuple(range(len(part)))}
+        yield Table((SAMPLES, *table.axes), levels, shares.reshape(len(part), *table.cells.shape))
 
 
-def _value(strategy: PlugIn, table: Table, contrast: tuple | None) -> float:
-    """The outcome's mean, or its difference between two values of the treatment; NaN if undefined."""
+def _values(strategy: PlugIn, table: Table, contrast: tuple | None) -> np.ndarray:
+    """Of each sample, the outcome's mean or its difference between two treatments; NaN if undefined."""
     found = strategy.expression.table(Known({OBSERVED: table}))
     for name, value in strategy.values:
         found = found.at(name, value)
@@ -95,14 +99,15 @@ def _value(strategy: PlugIn, table: Table, contrast: tuple | None) -> float:
     return first - second
 
 
-def _mean(found: Table, strategy: PlugIn) -> float:
-    if found.axes == ():
-        return float(found.cells)
-    if found.axes != (strategy.outcome,):
-        free = [axis for axis in found.axes if axis != strategy.outcome]
+def _mean(found: Table, strategy: PlugIn) -> np.ndarray:
+    free = [axis for axis in found.axes if axis != SAMPLES]
+    if not free:
+        return found.cells
+    if free != [strategy.outcome]:
+        others = [axis for axis in free if axis != strategy.outcome]
         raise EstimateError(
-            f"the formula has free symbols besides the outcome: {', '.join(free)}",
-            fix=f'give them values: PlugIn(..., values=(("{free[0]}", 1),)), or name the treatment',
+            f"the formula has free symbols besides the outcome: {', '.join(others)}",
+            fix=f'give them values: PlugIn(..., values=(("{others[0]}", 1),)), or name the treatment',
         )
     try:
         levels = np.array(found.levels[strategy.outcome], float)
@@ -111,7 +116,7 @@ def _mean(found: Table, strategy: PlugIn) -> float:
             f"the outcome '{strategy.outcome}' has names for values, and a mean is taken of numbers",
             fix=f"code it as 0 and 1: df['{strategy.outcome}'] == {found.levels[strategy.outcome][0]!r}",
         ) from None
-    return float(levels @ found.cells)
+    return np.moveaxis(found.cells, found.axes.index(SAMPLES), 0) @ levels
 
 
 def _target(strategy: PlugIn, contrast: tuple | None) -> str:

@@ -72,8 +72,8 @@ class Plan:
         """How often each row is in each bootstrap sample, `(1 + replicas, rows)`; the first is the data."""
         generator = np.random.default_rng(self.seed)
         n = self.num_groups
-        counts = generator.multinomial(n, np.full(n, 1 / n), size=self.replicas)
-        return np.concatenate([np.ones((1, n)), counts])[:, self.groups]
+        drawn = [np.bincount(generator.integers(n, size=n), minlength=n) for _ in range(self.replicas)]
+        return np.stack([np.ones(n), *drawn])[:, self.groups]
 
     def standard_error(self, influence: np.ndarray) -> float:
         """Of an average of independent influences; of clusters their sums are."""
