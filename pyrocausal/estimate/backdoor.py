@@ -157,7 +157,7 @@ def one_step(
 ) -> Estimate:
     value, error = float(means[0] - means[1]), plan.standard_error(influence)
     if learners:
-        method += f" ({learners['outcome'].name}, {learners['treatment'].name}; {plan.folds} folds)"
+        method += f" ({learners['outcome'].name}, {learners['treatment'].name}; {plan.fitting})"
     return arms.report(
         method,
         value=value,

@@ -51,8 +51,7 @@ def partially_linear(
         interval=plan.wald(value, error),
         level=plan.level,
         target=f"effect of {strategy.treatment}={a:g} against {b:g} on {strategy.outcome}, as a slope",
-        method=f"partially linear ({learners['outcome'].name}, {learners['treatment'].name}; "
-        f"{plan.folds} folds)",
+        method=f"partially linear ({learners['outcome'].name}, {learners['treatment'].name}; {plan.fitting})",
         n=plan.size,
         diagnostics={
             "share of the treatment's variance left": left,

@@ -115,9 +115,19 @@ def estimate(
     1794
     """
     if isinstance(what, (Estimand, Strategy)):
+        if data is not None or not all(way is None for way in (adjust, graph, mediators, instruments)):
+            raise EstimateError(
+                f"a {type(what).__name__} says all of how the effect is identified",
+                fix="pass it and the data alone, with options of the method",
+            )
         strategy = identified.by_estimand(what) if isinstance(what, Estimand) else what
         data = treatment  # type: ignore[assignment]
     else:
+        if not isinstance(what, str) or not isinstance(treatment, str):
+            raise EstimateError(
+                "the first two arguments name outcome and treatment",
+                fix='write estimate("y", "t", df, adjust=[...]), or estimate(estimand, df)',
+            )
         strategy = _strategy(what, treatment, adjust, graph, mediators, instruments, method)
     question = Question(contrast, effect, trim)
     frame = read(data, strategy, clusters)

@@ -13,7 +13,7 @@ regression it is one Newton step from the fit (Pregibon 1981; Rad and Maleki 202
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,7 @@ STABILISER = 1e-5  # penalty of the linear part, for collinear columns and separ
 KNOTS = 5  # of each natural spline, from the 1st to the 99th percentile
 TAIL = 0.005  # of each column's distribution at either end, in which products hold it constant
 MOST_PRODUCTS = 300  # pairs of columns; with more columns than that gives, none
-NEWTON_STEPS = 25
+NEWTON_STEPS, HALVINGS = 25, 12
 _CHUNK = 4_000_000  # numbers in an array of all fits, features and rows
 
 
@@ -102,103 +102,98 @@ def predict(
     features = Features(x, smooth)
     design, where = features(x), features(at)
     y = np.broadcast_to(y, weights.shape)
-    eta = np.concatenate(
-        [
-            _chosen(design, y[part], weights[part], features.penalised, binary) @ where.T
-            for part in _parts(len(weights), design.size)
-        ]
-    )
-    return _mean(eta, binary)
-
-
-def _parts(fits: int, size: int) -> Iterator[slice]:
-    step = max(1, _CHUNK // size)
-    return (slice(i, i + step) for i in range(0, fits, step))
+    step = max(1, _CHUNK // design.size)
+    parts = [slice(i, i + step) for i in range(0, len(weights), step)]
+    eta = [Fits(design, y[part], weights[part], binary).best(features.penalised) @ where.T for part in parts]
+    return _mean(np.concatenate(eta), binary)
 
 
 def _mean(eta: np.ndarray, binary: bool) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(eta, -500, 500))) if binary else eta
 
 
-def _chosen(
-    design: np.ndarray, y: np.ndarray, weights: np.ndarray, penalised: np.ndarray, binary: bool
-) -> np.ndarray:
-    """The coefficients `(fits, features)` with the least leave-one-out loss over all penalties."""
-    fits, size = len(y), weights.sum(1, keepdims=True)
-    beta, best = np.zeros((fits, design.shape[1])), np.zeros((fits, design.shape[1]))
-    least = np.full(fits, np.inf)
-    for penalty in PENALTIES if penalised.any() else PENALTIES[:1]:
-        ridge = size * (penalty * penalised + STABILISER * (1 - penalised))
-        ridge[:, 0] = 0.0  # the intercept's
-        beta, hessian = _newton(design, y, weights, ridge, binary, beta)
-        loss = _left_out_loss(design, y, weights, beta, hessian, binary)
-        better = loss < least
-        best[better], least[better] = beta[better], loss[better]
-    return best
+@dataclass(frozen=True)
+class Fits:
+    """Weighted fits of one design, side by side.
 
-
-def _newton(
-    design: np.ndarray, y: np.ndarray, weights: np.ndarray, ridge: np.ndarray, binary: bool, start: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The penalised fits and the Hessians there; steps that would raise the loss are halved."""
-    beta = start
-    value = _objective(design, y, weights, ridge, binary, beta)
-    for _ in range(NEWTON_STEPS):
-        mean = _mean(beta @ design.T, binary)
-        curvature = weights * mean * (1 - mean) if binary else weights
-        hessian = _gram(design, curvature) + ridge[:, :, None] * np.eye(design.shape[1])
-        gradient = (weights * (y - mean)) @ design - ridge * beta
-        step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        beta, value, gain = _stepped(design, y, weights, ridge, binary, beta, value, step)
-        if not binary or gain < 1e-9:
-            break
-    return beta, hessian
-
-
-def _stepped(design, y, weights, ridge, binary, beta, value, step):  # type: ignore[no-untyped-def]
-    """The longest of the steps 1, 1/2, 1/4 … that lowers each objective, and the largest relative gain."""
-    length = np.ones((len(beta), 1))
-    for _ in range(12):
-        moved = beta + length * step
-        new = _objective(design, y, weights, ridge, binary, moved)
-        worse = new > value * (1 + 1e-12) + 1e-12
-        if not worse.any():
-            break
-        length[worse] /= 2
-    moved[worse], new[worse] = beta[worse], value[worse]
-    return moved, new, float(((value - new) / np.maximum(np.abs(value), 1e-12)).max())
-
-
-def _objective(
-    design: np.ndarray, y: np.ndarray, weights: np.ndarray, ridge: np.ndarray, binary: bool, beta: np.ndarray
-) -> np.ndarray:
-    return (weights * _loss(beta @ design.T, y, binary)).sum(1) + 0.5 * (ridge * beta**2).sum(1)
-
-
-def _loss(eta: np.ndarray, y: np.ndarray, binary: bool) -> np.ndarray:
-    return np.logaddexp(0, eta) - y * eta if binary else 0.5 * (y - eta) ** 2
-
-
-def _gram(design: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return (design.T * weights[:, None, :]) @ design
-
-
-def _left_out_loss(
-    design: np.ndarray,
-    y: np.ndarray,
-    weights: np.ndarray,
-    beta: np.ndarray,
-    hessian: np.ndarray,
-    binary: bool,
-) -> np.ndarray:
-    """The loss at each row of the fit without that row, added up by weight.
-
-    With :math:`q_i = x_i' H^{-1} x_i`, leaving row i out moves its η by
-    :math:`w_i \\ell'_i q_i / (1 - w_i \\ell''_i q_i)`.
+    Args:
+        design: the features, `(rows, features)`.
+        y, weights: `(fits, rows)`.
+        binary: whether the loss is the logistic one, else the squared one.
     """
-    eta = beta @ design.T
-    mean = _mean(eta, binary)
-    curvature = mean * (1 - mean) if binary else 1.0
-    q = ((design @ np.linalg.inv(hessian)) * design).sum(-1)
-    moved = weights * (mean - y) * q / np.maximum(1 - weights * curvature * q, 1e-6)
-    return (weights * _loss(eta + moved, y, binary)).sum(1)
+
+    design: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray
+    binary: bool
+
+    def best(self, penalised: np.ndarray) -> np.ndarray:
+        """The coefficients `(fits, features)`, each with the penalty of the least leave-one-out loss.
+
+        Args:
+            penalised: 1 for features whose penalty is chosen, else 0.
+        """
+        size = self.weights.sum(1, keepdims=True)
+        beta = np.zeros((len(self.y), self.design.shape[1]))
+        best, least = beta.copy(), np.full(len(beta), np.inf)
+        for penalty in PENALTIES if penalised.any() else PENALTIES[:1]:
+            ridge = size * (penalty * penalised + STABILISER * (1 - penalised))
+            ridge[:, 0] = 0.0  # the intercept's
+            beta, hessian = self.newton(ridge, beta)
+            loss = self.left_out_loss(beta, hessian)
+            better = loss < least
+            best[better], least[better] = beta[better], loss[better]
+        return best
+
+    def newton(self, ridge: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The penalised fits and the Hessians at the last step but one, by Newton's method."""
+        beta, value = start, self.objective(start, ridge)
+        for _ in range(NEWTON_STEPS):
+            mean = _mean(beta @ self.design.T, self.binary)
+            curvature = self.weights * mean * (1 - mean) if self.binary else self.weights
+            hessian = (self.design.T * curvature[:, None]) @ self.design
+            hessian += ridge[:, :, None] * np.eye(self.design.shape[1])
+            gradient = (self.weights * (self.y - mean)) @ self.design - ridge * beta
+            step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+            before = value
+            beta, value = self._stepped(beta, value, step, ridge)
+            gain = (before - value) / np.maximum(np.abs(before), 1e-12)
+            if not self.binary or gain.max() < 1e-9:
+                break
+        return beta, hessian
+
+    def _stepped(
+        self, beta: np.ndarray, value: np.ndarray, step: np.ndarray, ridge: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Each fit after the longest of the steps 1, 1/2, 1/4 … that lowers its objective, and that."""
+        length = np.ones((len(beta), 1))
+        for _ in range(HALVINGS):
+            moved = beta + length * step
+            new = self.objective(moved, ridge)
+            worse = new > value * (1 + 1e-12) + 1e-12
+            if not worse.any():
+                return moved, new
+            length[worse] /= 2
+        moved[worse], new[worse] = beta[worse], value[worse]
+        return moved, new
+
+    def objective(self, beta: np.ndarray, ridge: np.ndarray) -> np.ndarray:
+        """`(fits,)`."""
+        return (self.weights * self.loss(beta @ self.design.T)).sum(1) + 0.5 * (ridge * beta**2).sum(1)
+
+    def loss(self, eta: np.ndarray) -> np.ndarray:
+        """`(fits, rows)`."""
+        return np.logaddexp(0, eta) - self.y * eta if self.binary else 0.5 * (self.y - eta) ** 2
+
+    def left_out_loss(self, beta: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+        r"""The loss at each row of the fit without that row, added up by weight, `(fits,)`.
+
+        With :math:`q_i = x_i' H^{-1} x_i`, leaving row i out moves its η by
+        :math:`w_i \ell'_i q_i / (1 - w_i \ell''_i q_i)`.
+        """
+        eta = beta @ self.design.T
+        mean = _mean(eta, self.binary)
+        curvature = mean * (1 - mean) if self.binary else 1.0
+        q = ((self.design @ np.linalg.inv(hessian)) * self.design).sum(-1)
+        moved = self.weights * (mean - self.y) * q / np.maximum(1 - self.weights * curvature * q, 1e-6)
+        return (self.weights * self.loss(eta + moved)).sum(1)

@@ -30,7 +30,9 @@ class Question:
             or len(self.contrast) != 2
             or self.contrast[0] == self.contrast[1]
         ):
-            raise EstimateError(f"contrast={self.contrast!r}", fix="pass two different values, e.g. (1, 0)")
+            raise EstimateError(
+                f"contrast={self.contrast!r}", fix="pass a pair of two different values, e.g. (1, 0)"
+            )
         if self.effect not in WHOSE:
             raise EstimateError(f"effect={self.effect!r}", fix='pass "ate", "att" or "atc"')
         if not 0 <= self.trim < 0.5:

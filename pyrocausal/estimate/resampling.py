@@ -10,6 +10,8 @@ import numpy as np
 
 from pyrocausal.errors import EstimateError
 
+MOST_COUNTS = 100_000_000  # numbers in the table of resamples
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -70,6 +72,11 @@ class Plan:
 
     def resamples(self) -> np.ndarray:
         """How often each row is in each bootstrap sample, `(1 + replicas, rows)`; the first is the data."""
+        if self.size * self.replicas > MOST_COUNTS:
+            raise EstimateError(
+                f"{self.replicas} resamples of {self.size:,} rows are too many to hold",
+                fix=f"pass replicas={max(50, MOST_COUNTS // self.size)}, or use a method without bootstrap",
+            )
         generator = np.random.default_rng(self.seed)
         n = self.num_groups
         drawn = [np.bincount(generator.integers(n, size=n), minlength=n) for _ in range(self.replicas)]
@@ -84,6 +91,11 @@ class Plan:
     def wald(self, value: float, standard_error: float) -> tuple[float, float]:
         reach = self.quantile * standard_error
         return value - reach, value + reach
+
+    @property
+    def fitting(self) -> str:
+        """In words."""
+        return f"{self.folds} folds" if self.folds > 1 else "not cross-fitted"
 
     @property
     def quantile(self) -> float:

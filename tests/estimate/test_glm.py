@@ -37,8 +37,8 @@ def test_a_weight_of_two_is_a_row_twice_and_of_zero_none(x):
     features = glm.Features(x, smooth=True)
     once, twice = features(x), features(x)[rows]
     ridge = weights.sum() * np.full((1, once.shape[1]), 0.1)
-    a, _ = glm._newton(once, y[None], weights[None], ridge, False, np.zeros((1, once.shape[1])))
-    b, _ = glm._newton(twice, y[None, rows], np.ones((1, len(rows))), ridge, False, np.zeros_like(a))
+    a, _ = glm.Fits(once, y[None], weights[None], False).newton(ridge, np.zeros_like(ridge))
+    b, _ = glm.Fits(twice, y[None, rows], np.ones((1, len(rows))), False).newton(ridge, np.zeros_like(ridge))
     np.testing.assert_allclose(a, b, atol=1e-8)
 
 
@@ -49,16 +49,14 @@ def test_left_out_loss_is_that_of_fits_without_the_row(x, binary, tolerance):
     y = (rng.random(60) < expit(x[:, 0])).astype(float) if binary else x[:, 0] + rng.normal(size=60)
     design = glm.Features(x, smooth=True)(x)
     ridge = np.full((1, design.shape[1]), 6.0)
-    start = np.zeros_like(ridge)
-    beta, hessian = glm._newton(design, y[None], np.ones((1, 60)), ridge, binary, start)
-    found = glm._left_out_loss(design, y[None], np.ones((1, 60)), beta, hessian, binary)[0]
-    without = 1 - np.eye(60)
-    refits, _ = glm._newton(
-        design, np.broadcast_to(y, (60, 60)), without, ridge.repeat(60, 0), binary, start.repeat(60, 0)
-    )
-    by_hand = glm._loss((refits * design).sum(1), y, binary).sum()
+    whole = glm.Fits(design, y[None], np.ones((1, 60)), binary)
+    beta, hessian = whole.newton(ridge, np.zeros_like(ridge))
+    found = whole.left_out_loss(beta, hessian)[0]
+    without = glm.Fits(design, np.broadcast_to(y, (60, 60)), 1 - np.eye(60), binary)
+    refits, _ = without.newton(ridge.repeat(60, 0), np.zeros((60, ridge.shape[1])))
+    by_hand = whole.loss((refits * design).sum(1)).sum()
     assert found == pytest.approx(by_hand, rel=tolerance)
-    in_sample = glm._loss(design @ beta[0], y, binary).sum()
+    in_sample = whole.loss(design @ beta[0]).sum()
     assert in_sample < 0.97 * by_hand  # so the test can fail
 
 
