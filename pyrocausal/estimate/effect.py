@@ -11,7 +11,7 @@ import pandas as pd
 from pyrocausal.errors import EstimateError
 from pyrocausal.estimate import backdoor, dose, frontdoor, identified, instrument, plugin
 from pyrocausal.estimate.columns import is_discrete, read
-from pyrocausal.estimate.learners import Learners, learners
+from pyrocausal.estimate.learners import Learners, by_role
 from pyrocausal.estimate.question import Question
 from pyrocausal.estimate.resampling import Plan
 from pyrocausal.estimate.result import Estimate
@@ -134,10 +134,7 @@ def estimate(
     estimator = _estimator(strategy, frame, method, question)
     groups = None if clusters is None else np.unique(frame[clusters].to_numpy(), return_inverse=True)[1]
     plan = Plan(len(frame), groups, folds, replicas, level, seed)
-    return estimator(strategy, frame, question, _learners(learners), plan)
-
-
-_learners = learners
+    return estimator(strategy, frame, question, by_role(learners), plan)
 
 
 def _strategy(
@@ -187,6 +184,11 @@ def _estimator(strategy: Strategy, frame: pd.DataFrame, method: str, question: Q
         )
     if method == "auto":
         method = next(iter(methods))
+    if method == "difference" and isinstance(strategy, Backdoor) and (strategy.adjust or question.trim):
+        raise EstimateError(
+            "a difference in means adjusts for nothing and trims nobody",
+            fix='leave out adjust and trim, or choose method="aipw"',
+        )
     if method not in methods:
         raise EstimateError(
             f"method={method!r} with {kind}",

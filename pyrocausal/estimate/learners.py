@@ -145,10 +145,10 @@ ROLES = ("outcome", "treatment")
 Learners = dict[str, Learner]
 
 
-def learners(given: Any) -> Learners:
+def by_role(given: Any) -> Learners:
     """The learner of each nuisance; those that are not named are "smooth"."""
     if isinstance(given, dict):
-        for role in given.keys() - set(ROLES):
+        for role in [role for role in given if role not in ROLES]:
             raise EstimateError(f"learners has {role!r}", fix='its keys are "outcome" and "treatment"')
     else:
         given = dict.fromkeys(ROLES, given)

@@ -166,13 +166,12 @@ def test_booleans_and_odd_indices(frame):
 
 
 def test_mechanisms_as_learners():
-    """One training for each fit: slow, so for one epoch, from least squares; it has to come near."""
+    """A training for each fit is slow, so for one epoch, from least squares on. False alarm: 0.3 %."""
     frame = linear(np.random.default_rng(1), 250)
     learners = {"outcome": MechanismLearner(epochs=1)}
     found = pc.estimate("y", "t", frame, adjust=["x1", "x2"], folds=1, learners=learners)
-    other = pc.estimate("y", "t", frame, adjust=["x1", "x2"], folds=1)
     assert found.method == "AIPW (mechanism, smooth; not cross-fitted)"
-    assert abs(found.value - other.value) < other.std_error
+    assert abs(found.value - 1.0) < 3 * found.std_error < 0.5
 
 
 # ---- what is refused
@@ -210,6 +209,8 @@ def test_bad_data(frame, change, error, match):
         ({"adjust": ["x1"], "graph": "x1 -> t -> y"}, "graph and adjust are two ways"),
         ({"mediators": ["x1"], "instruments": ["x2"]}, "mediators and instruments are two ways"),
         ({"adjust": ["x1"], "method": "magic"}, "its methods are aipw, regression, ipw, difference"),
+        ({"adjust": ["x1"], "method": "difference"}, "adjusts for nothing"),
+        ({"adjust": [], "trim": 0.1}, "trims nobody"),
         ({"adjust": ["x1"], "effect": "cate"}, "effect='cate'"),
         ({"adjust": ["x1"], "contrast": (1, 1)}, "two different values"),
         ({"adjust": ["x1"], "contrast": (1, 2)}, "'t' is never 2"),
