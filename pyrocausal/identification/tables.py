@@ -13,6 +13,8 @@ import pandas as pd
 from pyrocausal.errors import IdentifyError, did_you_mean
 
 LARGEST = 20_000_000  # cells of a table
+#: An axis of this name is of several distributions, side by side: no marginal sums over it.
+SAMPLES = "<samples>"
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,9 @@ class Table:
         return pd.Series(self.cells.ravel(), index)
 
     def marginal(self, names: Iterable[str]) -> Table:
-        """Summed over all other axes."""
-        kept = set(names)
-        for name in kept - set(self.axes):
+        """Summed over all other axes (but that of `SAMPLES`)."""
+        kept = {*names, SAMPLES}
+        for name in kept - {*self.axes, SAMPLES}:
             raise IdentifyError(
                 f"the table has no variable {name!r}",
                 why=f"its variables are {', '.join(self.axes)}",
