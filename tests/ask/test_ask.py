@@ -262,6 +262,7 @@ WRONG = {
     "P(y=1.5)": "continuous",
     "E[y | x=0, do(x=1)]": "y_{x=1} | x=0",
     "E[y | do(x)]": "is set to no value",
+    "E[y | z]": "z=1",
     "2 * y": "no population",
     "E[y] + y": "E[y]",
     "P(y) + 1": "distribution",
