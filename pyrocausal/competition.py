@@ -40,13 +40,14 @@ __all__ = ["Choice", "compete", "rivals"]
 FEWEST_ROWS = 100  # below which held-out rows tell families apart by luck alone
 MOST_ROWS = 3000  # to look at: by then the choice is clear, or of no consequence
 FEWEST_OFF = 30  # rows away from the commonest value, or there is too little to learn a family from
-WIDE = 12.0  # interquartile range of numbers so far apart that rounding hardly matters: normal of sd 9
+WIDE = 10.0  # interquartile range from which rounding hardly matters: that of a normal variable of sd 7.4
 MOST_LEVELS = 10  # of a categorical variable
 FEWEST_PER_LEVEL = 10  # rows
 FOLDS = 3
 STEPS = 100  # of training, which starts at the best linear fit
 BATCH = 256
 VALIDATION = 0.2  # of a fold's training rows, to stop by
+LEAST = -100.0  # log-likelihood of a row: an impossible value counts for much, and not for everything
 MARGIN = 2.0  # standard errors of the mean paired difference
 _FEATURES = "features of the parents"  # their key in a batch, beside the candidates' names
 
@@ -175,7 +176,7 @@ class _Contest(nn.Module):
 
     @torch.no_grad()
     def judge(self, x: Tensor, features: Tensor) -> dict[str, Tensor]:
-        """log P(x = k | features), by each candidate."""
+        """log P(x | features), by each candidate."""
         return {name: _log_mass(c.distribution(features), x) for name, c in self.candidates.items()}
 
 
@@ -184,10 +185,12 @@ def _continuous(candidate: Mechanism) -> bool:
 
 
 def _log_mass(distribution: Any, x: Tensor) -> Tensor:
-    """log P(x), or of what is rounded to x."""
+    """log P(x), or of what is rounded to x; never below `LEAST`."""
     if hasattr(distribution, "log_prob_between"):
-        return distribution.log_prob_between(x - 0.5, x + 0.5)
-    return distribution.log_prob(x).double()
+        score = distribution.log_prob_between(x.double() - 0.5, x.double() + 0.5)
+    else:
+        score = distribution.log_prob(x).double()
+    return score.clamp_min(LEAST)
 
 
 def _verdict(families: Sequence[Choice], scores: Mapping[str, Tensor]) -> Choice:
