@@ -91,10 +91,11 @@ def rivals(column: np.ndarray) -> list[Choice]:
         return [Choice("Continuous", why="whole numbers, some negative")]
     if np.subtract(*np.quantile(column, [0.75, 0.25])) > WIDE:
         return [Choice("Continuous", why="whole numbers far apart")]
-    if len(column) < FEWEST_ROWS or len(column) - counts.max() < FEWEST_OFF:
+    seen = counts * min(1.0, MOST_ROWS / len(column))  # of the rows that are looked at
+    if len(column) < FEWEST_ROWS or seen.sum() - seen.max() < FEWEST_OFF:
         return [Choice("Continuous", why="whole numbers in too few rows to compare families")]
     found = [Choice("Continuous"), Choice("Poisson"), Choice("NegativeBinomial")]
-    if values[-1] < MOST_LEVELS and counts.min() >= FEWEST_PER_LEVEL:
+    if values[-1] < MOST_LEVELS and seen.min() >= FEWEST_PER_LEVEL:
         # Levels without names are the numbers themselves, so that means and inequalities keep their sense.
         found.append(Choice("Categorical", {"levels": int(values[-1]) + 1}))
     return found
@@ -103,7 +104,7 @@ def rivals(column: np.ndarray) -> list[Choice]:
 def compete(
     x: Tensor, features: Tensor, blocks: Sequence[Block], families: Sequence[Choice], seed: int = 0
 ) -> Choice:
-    """The first of the families that no other beats.
+    """The first of the families, or the one to which it gives way.
 
     Args:
         x: whole numbers, `(n,)`.
@@ -160,7 +161,7 @@ class _Contest(nn.Module):
 
     def learn(self, x: Tensor, spread: Tensor, features: Tensor, seed: int) -> None:
         """Learn scales and parameters from these rows, a part of which is held out to stop in time."""
-        data = {name: spread if _continuous(c) else x for name, c in self.candidates.items()}
+        data = {name: spread if isinstance(c, m.Continuous) else x for name, c in self.candidates.items()}
         passes = -(-STEPS // -(-len(x) // BATCH))
         options = FitOptions(
             epochs=passes, batch_size=BATCH, validation=VALIDATION, progress=False, seed=seed
@@ -178,10 +179,6 @@ class _Contest(nn.Module):
     def judge(self, x: Tensor, features: Tensor) -> dict[str, Tensor]:
         """log P(x | features), by each candidate."""
         return {name: _log_mass(c.distribution(features), x) for name, c in self.candidates.items()}
-
-
-def _continuous(candidate: Mechanism) -> bool:
-    return isinstance(candidate, m.Continuous)
 
 
 def _log_mass(distribution: Any, x: Tensor) -> Tensor:

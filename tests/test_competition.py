@@ -74,6 +74,7 @@ def test_the_same_seed_gives_the_same_scores_and_leaves_torchs_alone(monkeypatch
         (np.r_[np.arange(291) % 3, np.full(9, 4)], ["Continuous", "Poisson", "NegativeBinomial"]),
         (np.arange(50) % 3, ["Continuous"]),  # too few rows
         (np.r_[np.zeros(271), np.arange(29) % 2 + 1], ["Continuous"]),  # too few that differ
+        (np.r_[np.zeros(29_900), np.arange(100) % 2 + 1], ["Continuous"]),  # of the rows that are looked at
         (np.arange(300) % 3 - 1, ["Continuous"]),
         (np.arange(300) % 3 / 2, ["Continuous"]),
         (np.round(np.random.default_rng(0).normal(70, 10, 300)), ["Continuous"]),  # kilograms
