@@ -67,14 +67,15 @@ def estimate(
     `pyrocausal.identification` found, or with a strategy such as ``FrontDoor("quit", "gain", ["craving"])``.
 
     How it is identified has to be said, by one of: `adjust` (an empty list if the treatment was randomised),
-    `graph` (all that may be adjusted for is), `mediators` (the front door), `instruments`.
+    `graph` (from which the way is found), `mediators` (the front door), `instruments`.
 
     Args:
         what: the outcome's column; or an estimand or strategy, with the data next.
         treatment: its column.
         data: a DataFrame, a row a unit.
         adjust: confounders; with mediators or instruments, those of theirs.
-        graph: a causal graph, as an object or text.
+        graph: a causal graph, as an object or text: adjustment by the optimal set if one is valid, else the
+            front door, else any formula that identifies the effect.
         mediators: through which all of the effect goes.
         instruments: which move the treatment, and the outcome only through it.
         method: "auto", or one of
@@ -128,7 +129,8 @@ def estimate(
                 "the first two arguments name outcome and treatment",
                 fix='write estimate("y", "t", df, adjust=[...]), or estimate(estimand, df)',
             )
-        strategy = _strategy(what, treatment, adjust, graph, mediators, instruments, method)
+        columns = data.columns if isinstance(data, pd.DataFrame) else ()
+        strategy = _strategy(what, treatment, adjust, graph, mediators, instruments, method, columns)
     question = Question(contrast, effect, trim)
     frame = read(data, strategy, clusters)
     estimator = _estimator(strategy, frame, method, question)
@@ -145,6 +147,7 @@ def _strategy(
     mediators: Sequence[str] | None,
     instruments: Sequence[str] | None,
     method: str,
+    columns: Any,
 ) -> Strategy:
     """What the arguments say of how the effect is identified."""
     ways = {"mediators": mediators, "instruments": instruments, "graph": graph}
@@ -157,7 +160,7 @@ def _strategy(
     if instruments is not None:
         return Instrument(treatment, outcome, instruments, adjust or ())
     if graph is not None:
-        return identified.by_graph(graph, treatment, outcome)
+        return identified.by_graph(graph, treatment, outcome, columns, method)
     if adjust is None and method != "difference":
         raise EstimateError(
             f"nothing says how the effect of {treatment} on {outcome} is identified",

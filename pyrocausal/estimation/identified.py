@@ -2,43 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from typing import Any
+
 from pyrocausal.errors import EstimateError
-from pyrocausal.estimation.strategies import Backdoor, FrontDoor, PlugIn, Strategy, variables
+from pyrocausal.estimation.strategies import Backdoor, FrontDoor, Instrument, PlugIn, Strategy, variables
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identification.estimand import Estimand
-from pyrocausal.identification.expression import Symbol
+from pyrocausal.graph.given import as_graph
+from pyrocausal.identification import (
+    Estimand,
+    Outcome,
+    Query,
+    Symbol,
+    adjustment_set,
+    front_door_set,
+    identify,
+    instruments,
+)
 
 
-def by_graph(graph: CausalGraph | str, treatment: str, outcome: str) -> Backdoor:
-    """Adjustment for all observed causes of treatment or outcome that the treatment does not change.
+def by_graph(
+    graph: Any, treatment: str, outcome: str, columns: Collection[str], method: str = "auto"
+) -> Strategy:
+    """What the graph allows, of what is in the data: adjustment, else the front door, else any formula.
 
-    If any set of observed variables is valid for adjustment, this one is (van der Zander, Liśkiewicz and
-    Textor 2014, theorem 4.5).
+    Of the valid adjustment sets it takes the one with the smallest asymptotic variance. With `method` "iv" it
+    takes an instrument, which needs more than the graph (see `Instrument`).
 
     Raises:
-        EstimateError: no set is valid.
+        EstimateError: the graph does not identify the effect, or has no effect or no instrument.
 
-    >>> by_graph("age -> quit -> gain <- age; quit -> appetite -> gain", "quit", "gain")
+    >>> by_graph("age -> quit -> gain <- age; quit -> craving -> gain", "quit", "gain", ["age"])
     Backdoor(treatment='quit', outcome='gain', adjust=('age',))
     """
-    if isinstance(graph, str):
-        graph = CausalGraph.from_string(graph)
-    after = graph.descendants(treatment)
-    if outcome not in after:
+    graph = as_graph(graph)
+    seen = [name for name in graph.nodes if name in columns and name not in graph.latent]
+    allowed = [name for name in seen if name not in (treatment, outcome)]
+    if outcome not in graph.descendants(treatment):
         raise EstimateError(
             f"in the graph {treatment} is no cause of {outcome}",
             why="then its effect is exactly 0, whatever the data",
             fix="check the graph, or the order of outcome and treatment",
         )
-    causes = graph.ancestors(treatment, outcome) - {treatment, outcome}
-    adjust = [name for name in causes if name not in after and name not in graph.latent]
-    if not graph.without_outgoing(treatment).is_d_separated(treatment, outcome, adjust):
+    if method == "iv":
+        return _by_instrument(graph, treatment, outcome, allowed)
+    adjust = adjustment_set(graph, treatment, outcome, "optimal", allowed=allowed)
+    if adjust is not None:
+        return Backdoor(treatment, outcome, tuple(adjust))
+    mediators = front_door_set(graph, treatment, outcome, allowed=allowed)
+    if mediators is not None:
+        return FrontDoor(treatment, outcome, tuple(mediators))
+    query = Query((Outcome.of(outcome, do=[Symbol(treatment)]),))
+    estimand = identify(graph.project([*seen]), query)
+    if not estimand.identified:
         raise EstimateError(
-            f"no adjustment makes the effect of {treatment} on {outcome} known in this graph",
-            why="a path through something hidden stays open whatever is adjusted for",
-            fix="look for another way: pyrocausal.identification, mediators=[...] or instruments=[...]",
+            f"the effect of {treatment} on {outcome} is not identified from this graph and these columns",
+            why=estimand.witness.text if estimand.witness else "",
+            fix='observe more, or assume more: method="iv", if the graph has an instrument',
         )
-    return Backdoor(treatment, outcome, adjust)
+    return by_estimand(estimand)
+
+
+def _by_instrument(graph: CausalGraph, treatment: str, outcome: str, allowed: Sequence[str]) -> Instrument:
+    found = instruments(graph, treatment, outcome, allowed=[*allowed])
+    if not found:
+        raise EstimateError(
+            f"the graph has no instrument for the effect of {treatment} on {outcome}",
+            why="it would move the treatment, and the outcome only through it",
+            fix="check the graph, or leave method= out for what else there is",
+        )
+    return Instrument(treatment, outcome, [found[0].z], tuple(found[0].given))
 
 
 def by_estimand(estimand: Estimand) -> Strategy:

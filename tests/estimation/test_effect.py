@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 import pyrocausal as pc
 from pyrocausal.data import card, cps, nhefs, nsw
 from pyrocausal.errors import DataError, EstimateError, IdentifyError, UnknownVariable
-from pyrocausal.estimation import Backdoor, FrontDoor, PlugIn
+from pyrocausal.estimation import Backdoor, FrontDoor, Instrument, PlugIn
 from pyrocausal.estimation.identified import by_estimand, by_graph
 from pyrocausal.estimation.mechanism_learner import MechanismLearner
 from pyrocausal.estimation.resampling import Plan
@@ -90,11 +90,25 @@ def test_graph_finds_the_adjustment():
     graph = CausalGraph.from_string(
         "a -> t -> y; a -> y; b -> y; t -> m -> y; t -> d; u [latent]; u -> t; u -> a"
     )
-    assert by_graph(graph, "t", "y") == Backdoor("t", "y", ["b", "a"])
-    with pytest.raises(EstimateError, match="no adjustment makes the effect of t on y known"):
-        by_graph("t -> y; t <-> y", "t", "y")
+    found = by_graph(graph, "t", "y", "abtymd")
+    assert isinstance(found, Backdoor) and set(found.adjust) == {"a", "b"}
+    assert by_graph(graph, "t", "y", "aty") == Backdoor("t", "y", ["a"])  # b is not in the data
+    with pytest.raises(EstimateError, match=r"not identified .* share a hidden cause"):
+        by_graph("t -> y; t <-> y", "t", "y", "ty")
+    with pytest.raises(EstimateError, match="not identified"):
+        by_graph(graph, "t", "y", "bty")  # what confounds is not in the data
     with pytest.raises(EstimateError, match="t is no cause of y"):
-        by_graph("y -> t", "t", "y")
+        by_graph("y -> t", "t", "y", "ty")
+
+
+def test_graph_finds_other_ways():
+    assert by_graph("t -> m -> y; t <-> y", "t", "y", "tmy") == FrontDoor("t", "y", ["m"])
+    napkin = by_graph("w -> z -> t -> y; w <-> t; w <-> y", "t", "y", "wzty")
+    assert isinstance(napkin, PlugIn) and napkin.treatment == "t"
+    instrumented = "z -> t -> y; t <-> y; w -> z; w -> y"
+    assert by_graph(instrumented, "t", "y", "zwty", "iv") == Instrument("t", "y", ["z"], ["w"])
+    with pytest.raises(EstimateError, match="no instrument"):
+        by_graph("t -> y; t <-> y", "t", "y", "ty", "iv")
 
 
 def test_graph_and_list_are_the_same(frame):
