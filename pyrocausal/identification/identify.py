@@ -18,7 +18,9 @@ from pyrocausal.identification.trail import steps
 JUST_OBSERVED = sources()
 
 
-def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERVED,)) -> Estimand:
+def identify(
+    graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERVED,), *, by_name: bool = True
+) -> Estimand:
     """Answer a causal query by a formula over known distributions, if the graph allows one.
 
     Seeing and doing (rungs 1 and 2) are decided completely: by ID and IDC where only P(v) is known, by gID
@@ -30,6 +32,8 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
         query: what is asked.
         known: the distributions that the formula may use; the first one that does is taken. Default: P(v),
             of what is observed.
+        by_name: whether back-door adjustment and the front door come first, where only P(v) is known; without,
+            the formula is that of the algorithm.
 
     Returns:
         An estimand; its ``expression`` is None if the query is not identified, and ``witness`` says why.
@@ -49,18 +53,18 @@ def identify(graph: CausalGraph, query: Query, known: Sequence[Regime] = (OBSERV
     if query.rung == 3:
         check_names(graph, query, sources(known))
         return identify_counterfactual(graph, query, known)
-    return answered(graph, query, sources(known))
+    return answered(graph, query, sources(known), by_name)
 
 
-def answered(graph: CausalGraph, query: Query, known: Sequence[Source]) -> Estimand:
+def answered(graph: CausalGraph, query: Query, known: Sequence[Source], by_name: bool = False) -> Estimand:
     """`identify`, with populations that differ."""
     question, values = asked(graph, query, known)
     diagram, regimes = question.diagram, tuple(source.regime for source in known)
-    if known == JUST_OBSERVED and not query.given:
-        by_name = named(diagram, diagram.select(question.actions), diagram.select(question.outcomes))
-        if by_name is not None:
-            formula, step = apart(renamed(by_name.expression, values)), (by_name.step,)
-            return Estimand(query, diagram, formula, by_name.method, step, through=tuple(by_name.through))
+    if by_name and known == JUST_OBSERVED and not query.given:
+        first = named(diagram, diagram.select(question.actions), diagram.select(question.outcomes))
+        if first is not None:
+            formula, step = apart(renamed(first.expression, values)), (first.step,)
+            return Estimand(query, diagram, formula, first.method, step, through=tuple(first.through))
     try:
         solution = question.solved()
     except Unidentified as error:

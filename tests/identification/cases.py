@@ -56,20 +56,28 @@ class Asked:
 def interventional(rng: np.random.Generator) -> Verdict:
     """P(y | do(x)) from P(v)."""
     graph, asked = random_question(rng, conditions=0)
-    return _verdict(identify(graph, asked.query), asked, {"": World(graph, rng)})
+    return _verdict(identify(graph, asked.query, by_name=False), asked, {"": World(graph, rng)})
+
+
+def by_name(rng: np.random.Generator) -> Verdict:
+    """The same, with adjustment and the front door first: the verdict is that of the algorithm."""
+    graph, asked = random_question(rng, conditions=0)
+    found, plain = identify(graph, asked.query), identify(graph, asked.query, by_name=False)
+    assert found.identified == plain.identified, (graph, asked)
+    return _verdict(found, asked, {"": World(graph, rng)})
 
 
 def conditional(rng: np.random.Generator) -> Verdict:
     """P(y | do(x), z) from P(v)."""
     graph, asked = random_question(rng, conditions=int(rng.integers(1, 3)))
-    return _verdict(identify(graph, asked.query), asked, {"": World(graph, rng)})
+    return _verdict(identify(graph, asked.query, by_name=False), asked, {"": World(graph, rng)})
 
 
 def surrogate(rng: np.random.Generator) -> Verdict:
     """P(y | do(x), z) from up to three experiments, P(v) among them or not."""
     graph, asked = random_question(rng, conditions=int(rng.integers(0, 2)))
     known = [_regime(rng, graph, "") for _ in range(rng.integers(1, 4))]
-    return _verdict(identify(graph, asked.query, known), asked, {"": World(graph, rng)})
+    return _verdict(identify(graph, asked.query, known, by_name=False), asked, {"": World(graph, rng)})
 
 
 def transported(rng: np.random.Generator) -> Verdict:
@@ -104,6 +112,7 @@ def derived(rng: np.random.Generator) -> Verdict:
 
 KINDS: list[Callable[[np.random.Generator], Verdict]] = [
     interventional,
+    by_name,
     conditional,
     surrogate,
     transported,
