@@ -32,8 +32,8 @@ def identify(
         query: what is asked.
         known: the distributions that the formula may use; the first one that does is taken. Default: P(v),
             of what is observed.
-        by_name: whether back-door adjustment and the front door come first, where only P(v) is known; without,
-            the formula is that of the algorithm.
+        by_name: whether back-door adjustment and the front door come first, where only P(v) is known;
+            without, the formula is that of the algorithm.
 
     Returns:
         An estimand; its ``expression`` is None if the query is not identified, and ``witness`` says why.
