@@ -111,6 +111,11 @@ class Program(nn.Module):
         for name, x in draws.items():
             self.posterior.register_buffer(module_key(name), x.detach().clone())
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether passes now use draws of weights that units share."""
+        return bool(self._weights)
+
     @contextlib.contextmanager
     def weights(self, draws: Mapping[str, Tensor], block: int) -> Iterator[None]:
         """Within, passes use these draws `(draws, *shape)` of the shared weights.
