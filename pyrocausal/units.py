@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyro
@@ -70,7 +71,7 @@ class Program(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the parameters are: units are computed there."""
-        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+        return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     @property
     def sampled_attributes(self) -> set[str]:

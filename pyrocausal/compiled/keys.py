@@ -94,37 +94,60 @@ def _names(code: types.CodeType) -> set[str]:
 class Baked:
     """The Python state of a program at the time of a trace.
 
-    Modules, their plain attributes and unregistered tensors, and what their code and the program's reaches by
+    Modules, their attributes other than registered tensors, and what their code and the program's reaches by
     closure or global name.
     """
 
     def __init__(self, program: Program):
-        self.held: list[tuple[dict[str, Any], str, Any]] = []
-        self.followed: list[tuple[Any, Hashable]] = []
+        self.held: list[tuple[dict[str, Any], str, Any]] = []  # names that must still have these values
+        self.cells: list[tuple[types.CellType, Any]] = []
+        self.mutable: list[tuple[Any, Hashable]] = []  # values that must still hold the same
+        self._seen: set[int] = set()
         for module in program.modules():
             self.held += [(module._modules, name, child) for name, child in module._modules.items()]
-            attributes = {k: x for k, x in vars(module).items() if k not in _MACHINERY and "_pyro" not in k}
             ours = _of_library(type(module))
-            for name, x in attributes.items():
-                if isinstance(x, (*_PLAIN, Tensor)):
-                    self.held.append((vars(module), name, x))
-                elif not ours:
-                    self.followed.append((x, frozen(x)))
-                    self.held.append((vars(module), name, x))
-        functions: set[Any] = {f for module in program.modules() for f in _code_of(type(module))}
-        if program.function is not None:
-            functions.add(program.function)
-        self.followed += [(f, frozen(f)) for f in functions]
+            for name, x in vars(module).items():
+                if name in _MACHINERY or "_pyro" in name or (ours and not isinstance(x, _PLAIN)):
+                    continue
+                self._hold(vars(module), name, x)
+            for function in _code_of(type(module)):
+                self._follow(function)
+        self._follow(program.function)
 
     def holds(self) -> bool:
         """Whether all is as it was."""
-        return all(_is(d.get(k), x) for d, k, x in self.held) and all(
-            frozen(x) == before for x, before in self.followed
+        return (
+            all((now := d.get(k)) is x or _equal(now, x) for d, k, x in self.held)
+            and all((now := cell.cell_contents) is x or _equal(now, x) for cell, x in self.cells)
+            and all(frozen(x) == before for x, before in self.mutable)
         )
 
+    def _hold(self, store: dict[str, Any], name: str, value: Any) -> None:
+        self.held.append((store, name, value))
+        self._follow(value)
 
-def _is(value: Any, before: Any) -> bool:
-    return value is before or (type(value) is type(before) and isinstance(value, _PLAIN) and value == before)
+    def _follow(self, value: Any) -> None:
+        """What may change behind a name that keeps its value."""
+        if id(value) in self._seen or isinstance(value, (*_PLAIN, Tensor, nn.Module, type, types.ModuleType)):
+            return
+        self._seen.add(id(value))
+        if isinstance(value, types.MethodType):
+            self._follow(value.__func__)
+            self._follow(value.__self__)
+        elif isinstance(value, types.FunctionType) and not _of_library(value):
+            for name in sorted(_names(value.__code__) & value.__globals__.keys()):
+                self._hold(value.__globals__, name, value.__globals__[name])
+            for cell in value.__closure__ or ():
+                self.cells.append((cell, cell.cell_contents))
+                self._follow(cell.cell_contents)
+            self._follow(value.__defaults__)
+            self._follow(value.__kwdefaults__)
+        elif isinstance(now := frozen(value), tuple):
+            self.mutable.append((value, now))
+
+
+def _equal(value: Any, before: Any) -> bool:
+    return type(value) is type(before) and isinstance(value, _PLAIN) and value == before
 
 
 def _code_of(cls: type) -> Iterator[types.FunctionType]:
