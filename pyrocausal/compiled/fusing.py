@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.fx.passes.fake_tensor_prop import FakeTensorProp
 
-from .tracing import SIZES, Traced
+from .tracing import SIZES, NotTraceable, Traced
 
 logger = logging.getLogger("pyrocausal")
 
@@ -60,25 +60,25 @@ class Fused:
             reads = tuple(slot[node] for node in region.inputs)
             slot |= {node: len(slot) + i for i, node in enumerate(region.outputs)}
             self.steps.append(Step(region.compiled(), reads, tuple(slot[node] for node in region.outputs)))
-        self.slots, self.per_unit = len(slot), len(inputs) - len(per_unit)
+        self.inputs, self.slots = len(inputs), len(slot)
         self.outputs = [slot[node] for node in outputs]
+        self.computed = list(dict.fromkeys(i for i in self.outputs if i >= self.inputs))
 
     def __call__(self, units: int, fixed: Values, per_unit: Values) -> list[Tensor]:
+        given: list[Any] = [units, *fixed, *self.captured, *per_unit]
+        found = dict(zip(self.computed, self._blocks(units, fixed, per_unit)))
+        return [found[i] if i in found else given[i] for i in self.outputs]
+
+    def _blocks(self, units: int, fixed: Values, per_unit: Values) -> list[Tensor]:
+        if units == 1:  # a size of one broadcasts, so that two units do it
+            return [x[:1] for x in self._run(2, fixed, [torch.cat([x, x]) for x in per_unit])]
         if units <= BLOCK:
             return self._run(units, fixed, per_unit)
-        begins = range(0, units, BLOCK)
-        blocks = [
-            self._run(min(BLOCK, units - begin), fixed, [x[begin : begin + BLOCK] for x in per_unit])
-            for begin in begins
-        ]
-        # what is an input needs no putting together
-        given = {self.per_unit + i: x for i, x in enumerate(per_unit)}
-        parts = zip(self.outputs, zip(*blocks, strict=True), strict=True)
-        joined: dict[int, Tensor] = {}
-        for slot, part in parts:
-            if slot not in joined:
-                joined[slot] = given[slot] if slot in given else torch.cat(part)
-        return [joined[slot] for slot in self.outputs]
+        ends = [(begin, min(begin + BLOCK, units)) for begin in range(0, units, BLOCK)]
+        if units % BLOCK == 1:  # no block of one unit either
+            ends[-2:] = [(ends[-2][0], units)]
+        blocks = [self._run(b - a, fixed, [x[a:b] for x in per_unit]) for a, b in ends]
+        return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
 
     def _run(self, units: int, fixed: Values, per_unit: Values) -> list[Tensor]:
         values: list[Any] = [units, *fixed, *self.captured, *per_unit]
@@ -86,12 +86,13 @@ class Fused:
         for call, reads, writes in self.steps:
             for i, value in zip(writes, call(*[values[i] for i in reads])):
                 values[i] = value
-        return [values[i] for i in self.outputs]
+        return [values[i] for i in self.computed]
 
 
 def _with_shapes(traced: Traced, fixed: Values, per_unit: Values) -> fx.Graph:
     """The graph, every node with a fake value whose shape holds for any number of units."""
-    mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
+    shapes = ShapeEnv()
+    mode = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
     free: Any = StatelessSymbolicContext([DimDynamic.DYNAMIC])
     units = mode.from_tensor(torch.empty(SIZES[0]), symbolic_context=free, source=ConstantSource("u")).shape[
         0
@@ -102,6 +103,8 @@ def _with_shapes(traced: Traced, fixed: Values, per_unit: Values) -> fx.Graph:
     module = fx.GraphModule({}, traced.graph)
     with enable_python_dispatcher():  # without it some operations fix the number of units
         FakeTensorProp(module, mode).propagate_dont_convert_inputs(units, *same, *each)
+    if shapes.guards:
+        raise NotTraceable(f"it holds for some numbers of units only: {shapes.guards[0].expr}")
     return module.graph
 
 

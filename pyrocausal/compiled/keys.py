@@ -107,7 +107,8 @@ class Baked:
             self.held += [(module._modules, name, child) for name, child in module._modules.items()]
             ours = _of_library(type(module))
             for name, x in vars(module).items():
-                if name in _MACHINERY or "_pyro" in name or (ours and not isinstance(x, _PLAIN)):
+                private = name.startswith("_") or not isinstance(x, _PLAIN)
+                if name in _MACHINERY or "_pyro" in name or (ours and private):
                     continue
                 self._hold(vars(module), name, x)
             for function in _code_of(type(module)):

@@ -125,19 +125,12 @@ class Graph:
         return all(x.shape == s and x.dtype == d for x, (s, d) in zip(self._parameters(), self.layout))
 
     def __call__(self, question: Question) -> Pass:
-        per_unit, units = question.per_unit, question.units
-        if units == 1:  # sizes of one broadcast, which the graph of any other number does not
-            found = self.fused(2, self._fixed(question), [torch.cat([x, x]) for x in per_unit])
-            found = [x[:1] for x in found]
-        else:
-            found = self.fused(units, self._fixed(question), per_unit)
+        fixed = [*self._parameters(), *question.acted]
+        found = self.fused(question.units, fixed, question.per_unit)
         seen = Pass({}, {}, {}, {}, {}, {})
         for (part, name), x in zip(self.outputs, found, strict=True):
             getattr(seen, part)[name] = x
         return seen
-
-    def _fixed(self, question: Question) -> list[Tensor]:
-        return [*self._parameters(), *question.acted]
 
 
 @dataclass

@@ -38,7 +38,7 @@ import pyrocausal as pc
 RESULTS = Path(__file__).parent / "results"
 BINS, WIDTH = 8, 32
 DEPTHS, UNITS, KINDS = (5, 20, 50), (1, 1_000, 100_000), ("normal", "spline")
-SECONDS = 4.0  # a cell's time for repeats, at least 5
+SECONDS = 2.0  # for the repeats of a row, at least 5
 Values = Mapping[str, Tensor]
 
 
