@@ -2,9 +2,9 @@
 
 Chains x0 -> x1 -> ... of 5, 20 and 50 variables, asked about 1, 1,000 and 100,000 units; every variable is
 Gaussian with a network of its parent for location and scale ("normal"), or has a rational-quadratic spline
-whose parameters are a network of its parent ("spline"). The code by hand uses the same networks on batches and
-does no more than it must: no checks, no names, no seeds, no graph. Asked are a counterfactual, do(x0 = 1)
-with all observed, and a sample.
+whose parameters are a network of its parent ("spline"). The code by hand uses the same networks on batches
+and does no more than it must: no checks, no names, no seeds. Asked are a counterfactual, do(x0 = 1), with all
+observed, and a sample.
 
 Every number is a ratio within one run: the ways to compute the same thing take turns, and medians are
 compared. "call" is the whole call of the user (`scm.counterfactual(values, do=...)`), whose checks of
@@ -22,6 +22,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,7 @@ def _lines(path: str) -> list[str]:
 def one_process(kind: str, depth: int, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     rows, compile_time = rows_of(kind, depth)
-    return {"rows": [asdict(row) for row in rows], "compile": compile_time}
+    return {"rows": [asdict(row) for row in rows], "compile": [compile_time]}
 
 
 def main() -> None:
@@ -242,24 +243,21 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    rows: list[Row] = []
-    times: list[dict[str, Any]] = []
+    path = RESULTS / f"speed_{given.threads}.json"
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for kind in given.kinds:
         for depth in given.depths:
             with tempfile.TemporaryDirectory() as cache:  # compile times are those of a first process
                 found = _apart(kind, depth, given.threads, cache)
-            rows += [Row(**row) for row in found["rows"]]
-            times.append(found["compile"])
-    record = {
-        "machine": machine(),
-        "threads": given.threads,
-        "compile": times,
-        "rows": [asdict(r) for r in rows],
-    }
-    name = f"speed_{given.threads}"
-    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = f"{record['machine']}; {given.threads} thread(s)\n\n{table(rows)}\n\n{compile_table(times)}\n"
-    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+            for part, new in found.items():  # other rows stay from earlier runs
+                old = [r for r in record.get(part, []) if (r["kind"], r["depth"]) != (kind, depth)]
+                record[part] = sorted(old + new, key=lambda r: (r["kind"], r["depth"], r.get("query", "")))
+            record |= {"machine": machine(), "threads": given.threads}
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            rows = table([Row(**row) for row in record["rows"]])
+            head = f"{record['machine']}; {given.threads} thread(s)"
+            text = f"{head}\n\n{rows}\n\n{compile_table(record['compile'])}\n"
+            path.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 
 
@@ -269,8 +267,8 @@ def _apart(kind: str, depth: int, threads: int, cache: str) -> dict[str, Any]:
     before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     try:
-        with context.Pool(1) as pool:
-            return pool.apply(one_process, (kind, depth, threads))
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            return pool.submit(one_process, kind, depth, threads).result()
     finally:
         os.environ.pop("TORCHINDUCTOR_CACHE_DIR")
         if before is not None:
