@@ -67,6 +67,7 @@ class Estimand:
         witness: why there is no formula; None if there is one.
         known: the distributions that the formula may use.
         given: "observational" if these are all; "experimental" if those of all experiments are known.
+        question: what was asked in text, where that is less than the distribution: an event, a quantile ….
         through: the adjustment set of "backdoor", the mediators of "front-door".
     """
 
@@ -79,6 +80,7 @@ class Estimand:
     known: tuple[Regime, ...] = (OBSERVED,)
     given: str = "observational"
     through: tuple[str, ...] = ()
+    question: str = ""
 
     @property
     def how(self) -> str:

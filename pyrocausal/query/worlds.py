@@ -72,14 +72,21 @@ def worlds(term: Term) -> list[World]:
     return list(dict.fromkeys(v.world for part in (*term.of, *term.given) for v in variables(part)))
 
 
-OPERATIONS = {
+OPERATIONS: dict[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
     "^": operator.pow,
 }
-FUNCTIONS = {"log": math.log, "exp": math.exp, "abs": abs, "sqrt": math.sqrt, "min": min, "max": max}
+FUNCTIONS: dict[str, Callable[..., float]] = {
+    "log": math.log,
+    "exp": math.exp,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "min": min,
+    "max": max,
+}
 
 
 def folded(node: Node) -> Node:
