@@ -21,6 +21,7 @@ from pyrocausal.effects import (
     total_effect,
 )
 from pyrocausal.errors import PyrocausalError
+from pyrocausal.estimation import Estimate, estimate
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.explorer import Explorer, explore
 from pyrocausal.graph import CausalGraph
@@ -37,6 +38,7 @@ __all__ = [
     "Calibration",
     "CausalGraph",
     "Counterfactual",
+    "Estimate",
     "Exogenous",
     "Explorer",
     "Law",
@@ -56,6 +58,7 @@ __all__ = [
     "dose_response",
     "edge",
     "ett",
+    "estimate",
     "exogenous",
     "explore",
     "guides",

@@ -21,12 +21,14 @@ from pyrocausal.query.worlds import equality, terms, worlds
 logger = logging.getLogger("pyrocausal")
 
 UNITS = 50_000  # drawn from the model
+UNITS_A_WEIGHT = 5_000  # for each draw of weights that all units share
 FEW = 200  # units of equal weight below which a number is called rough
 
 
 class Asked:
     """A question to a model: its terms, and the populations they are about."""
 
+    @torch.no_grad()
     def __init__(self, scm: Any, tree: Node, text: str, data: Any, num_samples: int | None, seed: int | None):
         self.scm, self.tree, self.text, self.data = scm, tree, text, data
         self.num_samples, self.seed = num_samples, seed
@@ -63,7 +65,7 @@ class Asked:
                 self.text,
                 evidence=evidence,
                 evidence_world=world,
-                units=self.num_samples or UNITS,
+                units=self.num_samples or (UNITS_A_WEIGHT if self.scm._model.structure.shared else UNITS),
                 seed=self.seed,
                 exact_only=exact_only,
             )
@@ -103,7 +105,19 @@ class Asked:
                 "units": {str(t): e.ess.min().item() for t, e in each.items()},
             }
         )
-        return value.detach(), (variance.mean() / len(variance)).sqrt().item(), table
+        return value.detach(), self._error(value.detach(), variance), table
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing was sampled: all units that there can be, or rows whose noise is known."""
+        return all(p.exact or (p.rows and p.draws == (1, 1)) for p in self._populations.values())
+
+    def _error(self, value: Tensor, variance: Tensor) -> float:
+        """Of the mean over draws of the weights, if there are some; these vary by their units' draws, too."""
+        if self.exact:
+            return 0.0
+        error = value.std() / len(value) ** 0.5 if len(value) > 1 else variance.mean().sqrt()
+        return error.item() or float("nan")
 
     def _variance(self, each: Mapping[Term, Estimate], slopes: Mapping[Node, Any]) -> Tensor:
         """By the delta method; terms on the same units add up unit by unit."""
@@ -169,5 +183,8 @@ def _evidence(
             why="no unit has exactly these values in both, and densities are taken in one world",
             fix="give an interval for one of them, e.g. 1.9 < z < 2.1",
         )
-    told = {v.name: float(value.value) for v, value in equalities if v.world == where[0]}
+    told: dict[str, float] = {}
+    for v, value in equalities:
+        if v.world == where[0] and told.setdefault(v.name, float(value.value)) != float(value.value):
+            fail(text, value.at, f"{v} has two values at once", fix="leave one of them out")
     return where[0], tuple(sorted(told.items()))

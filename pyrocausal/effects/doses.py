@@ -21,7 +21,7 @@ from pyrocausal.query import parse
 from pyrocausal.query.syntax import quote
 from pyrocausal.randomness import generator_of
 from pyrocausal.samples import Noise
-from pyrocausal.table import whole
+from pyrocausal.table import read, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,10 @@ def dose_response(
     [1.0, 4.0]
     """
     names(scm, outcome, treatment)
-    values = np.asarray(list(doses), dtype=float)
+    try:
+        values = np.asarray(list(doses), dtype=float)
+    except (TypeError, ValueError):
+        values = np.empty((0, 0))
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise QueryError(f"doses={doses!r} is no list of numbers", fix="pass e.g. numpy.linspace(0, 10, 50)")
     if scm._model.structure.shared:
@@ -95,7 +98,8 @@ def dose_response(
         count = whole(10_000 if num_samples is None else num_samples, "num_samples", least=2)
         noise = Noise(prior(scm.variables, count, generator_of(seed)))
     else:
-        noise = scm.abduct(data, num_samples=num_samples, seed=seed)
+        table = read(data, scm.variables, where="data", need=scm._needed())
+        noise = scm._abduct(table, "auto", num_samples, seed, (scm.do({treatment: values[0]}),))
     rows = [_at_doses(scm, noise, treatment, outcome, chunk) for chunk in _chunks(values, noise)]
     curve = pd.DataFrame(np.concatenate(rows), pd.Index(values, name=treatment), ["mean", "error"])
     question = f"E[{quote(outcome)} | do({quote(treatment)}={values[0]})]"

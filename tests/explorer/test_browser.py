@@ -4,11 +4,14 @@ Each test loads the page, lets an appended script do what a reader's hand would,
 """
 
 import html
+import json
 import re
 import shutil
 import subprocess
 
 import pytest
+
+from pyrocausal.explorer.widget import MODULE, answered
 
 from .lecture import lecture
 
@@ -64,3 +67,40 @@ def test_a_link_names_a_world_and_undo_leaves_it(page, tmp_path):
     assert seen(page, tmp_path, at="#x=1")[1] == "the world do(x = 1)"
     undone = seen(page, tmp_path, 'document.querySelector("button").click();', at="#x=1")
     assert undone[1] == "the world as it is"
+
+
+def test_the_widget_asks_its_kernel(tmp_path):
+    """The module that Jupyter loads, with a stand-in for the kernel that knows two answers."""
+    found = lecture(population=200)
+    state = {"unit": 0, "evidence": {"y": 5}, "actions": {"x": 1}}
+    known = {
+        "setting": found.setting(),
+        "acted": answered(found, state),
+        "idle": answered(found, {**state, "actions": {}}),
+    }
+    stand_in = """
+    const heard = {}, values = { setting: known.setting };
+    const model = {
+      get: (name) => values[name],
+      set: (name, value) => { values[name] = value; },
+      on: (name, call) => { heard[name] = call; },
+      save_changes: () => {
+        const acted = values.state.actions.x === 1 && values.state.evidence.y === 5;
+        values.scene = acted ? known.acted : known.idle;
+        heard["change:scene"]();
+      },
+    };
+    widget.render({ model, el: document.getElementById("cell") });
+    const field = document.querySelector('[aria-label="evidence: y"]');
+    field.value = 5; field.dispatchEvent(new Event("change"));
+    const slider = document.querySelector('[aria-label="do(x)"]');
+    slider.value = 1; slider.dispatchEvent(new Event("input"));
+    """
+    script = (
+        f"const known = {json.dumps(known)};{MODULE.replace('export default', 'const widget =')}{stand_in}"
+    )
+    path = tmp_path / "widget.html"
+    path.write_text(f'<html><head></head><body><div id="cell"></div><script>{script}</script></body></html>')
+    rows, world, _ = seen(path, tmp_path)
+    assert world == "the world do(x = 1)"
+    assert rows["y"] == "7"
