@@ -156,7 +156,7 @@ class Answer:
 
     def _repr_html_(self) -> str:
         said = cards.rows((name, text) for name, text in self._lines() if name != "estimand")
-        formulas = "".join(f"<p>$${e.latex()}$$</p>" for e in self.certificate.estimands if e.identified)
+        formulas = "".join(cards.formula(e.latex()) for e in self.certificate.estimands if e.identified)
         folded = cards.details("estimand", formulas) if formulas else ""
         if isinstance(self.value, float):
             return cards.card(self._headline(), said, folded)

@@ -63,6 +63,15 @@ def details(summary: str, inside: str, *, shown: bool = False) -> str:
     return f"<details{' open' * shown}><summary>{escape(summary)}</summary>{inside}</details>"
 
 
+def formula(latex: str) -> str:
+    """LaTeX, as MathJax finds it in a page.
+
+    >>> formula("a < b")
+    '<p>$$a &lt; b$$</p>'
+    """
+    return f"<p>$${escape(latex, quote=False)}$$</p>"
+
+
 def badge(verdict: str) -> str:
     """A verdict in its colour."""
     colour = GOOD.get(verdict)

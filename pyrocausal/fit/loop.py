@@ -239,7 +239,7 @@ class Loop:
         best = {site: self.best_step[i] for i, (sites, _) in enumerate(self.groups) for site in sites}
         curves = pd.DataFrame.from_dict(self.curves, orient="index").rename_axis("step")
         rows = self.rows.shape[-1]
-        return History(curves, best, rows, len(self.held), self.step * self.batch / rows)
+        return History(curves, best, rows, len(self.held), self.step / -(-rows // self.batch))
 
     # ---- pieces
 

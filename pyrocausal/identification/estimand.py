@@ -180,4 +180,4 @@ class Estimand:
         ]
         derivation = cards.details("derivation", cards.table(("", "formula", "by", "because"), steps))
         beside = f"identified by {self.how}"
-        return cards.card(str(self.query), f"<p>$${self.latex()}$$</p>", derivation, beside=beside)
+        return cards.card(str(self.query), cards.formula(self.latex()), derivation, beside=beside)
