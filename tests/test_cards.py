@@ -27,8 +27,8 @@ def cells(html):
 
 def test_an_scm_says_what_was_fitted(fitted):
     html = fitted._repr_html_()
-    assert "fitted to 360 rows in 2 epochs, 40 held out" in html
-    assert "fitted to 360 rows" in repr(fitted)
+    assert "fitted to 350 rows in 2 epochs, 50 held out" in html
+    assert "fitted to 350 rows" in repr(fitted)
     history = fitted.history
     loss = history.curves["y"][history.best["y"]]
     assert cells(html)[5:] == ["y", "binary", "x", "Bernoulli", f"{loss:.4g}"]
