@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from pyrocausal import cards, plots
 from pyrocausal.errors import QueryError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RUNGS = {1: "seeing", 2: "doing", 3: "imagining"}
 
@@ -117,6 +120,10 @@ class Answer:
         }
         return pd.DataFrame([row], index=pd.Index([self.question], name="question"))
 
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """`pyrocausal.plots.answer` of this."""
+        return plots.answer(self, ax=ax)
+
     def _lines(self) -> list[tuple[str, str]]:
         """What there is to say, as (name, text)."""
         lines = [("rung", f"{self.rung}, {RUNGS[self.rung]}"), ("population", self.population)]
@@ -148,22 +155,14 @@ class Answer:
         return "\n".join([self._headline(), *(f"  {name:<{width}}  {text}" for name, text in lines)])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for name, text in self._lines()
-        )
-        if isinstance(self.value, float):
-            head = f"<b>{html.escape(self._headline())}</b>"
-        else:
-            value = (
-                self.value.to_frame("probability")
-                if isinstance(self.value, pd.Series)
-                else self.value.describe()
-            )
-            head = f"<b>{html.escape(self.question)}</b>{value.to_html()}"
+        said = cards.rows((name, text) for name, text in self._lines() if name != "estimand")
         formulas = "".join(f"<p>$${e.latex()}$$</p>" for e in self.certificate.estimands if e.identified)
-        return f"<div>{head}<table>{rows}</table>{formulas}</div>"
+        folded = cards.details("estimand", formulas) if formulas else ""
+        if isinstance(self.value, float):
+            return cards.card(self._headline(), said, folded)
+        series = isinstance(self.value, pd.Series)
+        value = self.value.to_frame("probability") if series else self.value.describe()
+        return cards.card(self.question, cards.frame(value), said, folded)
 
 
 def middle(draws: Tensor) -> tuple[float, float]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from pyrocausal import cards, plots
 from pyrocausal.abduct import prior
 from pyrocausal.answer import Certificate
 from pyrocausal.ask.certify import certify
@@ -21,6 +22,9 @@ from pyrocausal.query.syntax import quote
 from pyrocausal.randomness import generator_of
 from pyrocausal.samples import Noise
 from pyrocausal.table import read, whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 AT_ONCE = 500_000  # units times doses in one pass
 
@@ -43,13 +47,17 @@ class DoseResponse:
     def to_pandas(self) -> pd.DataFrame:
         return self.curve
 
+    def plot(self, *, ax: Axes | None = None, **options: Any) -> Axes:
+        """`pyrocausal.plots.dose_response` of this."""
+        return plots.dose_response(self, ax=ax, **options)
+
     def __repr__(self) -> str:
         head = f"E[{quote(self.outcome)} | do({quote(self.treatment)})]"
         return f"{head}\n{self.curve.to_string(max_rows=12)}\n{self.certificate}"
 
     def _repr_html_(self) -> str:
-        head = f"<b>E[{self.outcome} | do({self.treatment})]</b>"
-        return f"<div>{head}{self.curve.to_html(max_rows=12)}{self.certificate.text}</div>"
+        title = f"E[{quote(self.outcome)} | do({quote(self.treatment)})]"
+        return cards.card(title, cards.frame(self.curve), beside=str(self.certificate))
 
 
 def dose_response(
