@@ -21,6 +21,7 @@ from pyrocausal.effects import (
     total_effect,
 )
 from pyrocausal.errors import PyrocausalError
+from pyrocausal.estimation import Estimate, estimate
 from pyrocausal.exogenous import Exogenous, Law, exogenous
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
@@ -36,6 +37,7 @@ __all__ = [
     "Calibration",
     "CausalGraph",
     "Counterfactual",
+    "Estimate",
     "Exogenous",
     "Law",
     "Noise",
@@ -54,6 +56,7 @@ __all__ = [
     "dose_response",
     "edge",
     "ett",
+    "estimate",
     "exogenous",
     "guides",
     "identify",

@@ -150,7 +150,16 @@ class Answer:
         return f"<div>{head}<table>{rows}</table>{formulas}</div>"
 
 
-def interval_of(draws: Tensor, level: float = 0.95) -> tuple[float, float]:
-    """The middle part of draws."""
-    low, high = draws.double().quantile(torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64))
+def middle(draws: Tensor) -> tuple[float, float]:
+    """The middle 95 % of draws."""
+    low, high = draws.double().quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
     return low.item(), high.item()
+
+
+def around(value: float, draws: Tensor) -> tuple[float, float]:
+    """The 95 % normal bootstrap interval: 1.96 standard deviations of the refits to either side (Efron 1979).
+
+    It needs fewer refits than quantiles do.
+    """
+    reach = 1.96 * draws.double().std().item()
+    return value - reach, value + reach

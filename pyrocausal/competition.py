@@ -40,13 +40,14 @@ __all__ = ["Choice", "compete", "rivals"]
 FEWEST_ROWS = 100  # below which held-out rows tell families apart by luck alone
 MOST_ROWS = 3000  # to look at: by then the choice is clear, or of no consequence
 FEWEST_OFF = 30  # rows away from the commonest value, or there is too little to learn a family from
-WIDE = 12.0  # interquartile range of numbers so far apart that rounding hardly matters: normal of sd 9
+WIDE = 10.0  # interquartile range from which rounding hardly matters: that of a normal variable of sd 7.4
 MOST_LEVELS = 10  # of a categorical variable
 FEWEST_PER_LEVEL = 10  # rows
 FOLDS = 3
 STEPS = 100  # of training, which starts at the best linear fit
 BATCH = 256
 VALIDATION = 0.2  # of a fold's training rows, to stop by
+LEAST = -100.0  # log-likelihood of a row: an impossible value counts for much, and not for everything
 MARGIN = 2.0  # standard errors of the mean paired difference
 _FEATURES = "features of the parents"  # their key in a batch, beside the candidates' names
 
@@ -90,10 +91,11 @@ def rivals(column: np.ndarray) -> list[Choice]:
         return [Choice("Continuous", why="whole numbers, some negative")]
     if np.subtract(*np.quantile(column, [0.75, 0.25])) > WIDE:
         return [Choice("Continuous", why="whole numbers far apart")]
-    if len(column) < FEWEST_ROWS or len(column) - counts.max() < FEWEST_OFF:
+    seen = counts * min(1.0, MOST_ROWS / len(column))  # of the rows that are looked at
+    if len(column) < FEWEST_ROWS or seen.sum() - seen.max() < FEWEST_OFF:
         return [Choice("Continuous", why="whole numbers in too few rows to compare families")]
     found = [Choice("Continuous"), Choice("Poisson"), Choice("NegativeBinomial")]
-    if values[-1] < MOST_LEVELS and counts.min() >= FEWEST_PER_LEVEL:
+    if values[-1] < MOST_LEVELS and seen.min() >= FEWEST_PER_LEVEL:
         # Levels without names are the numbers themselves, so that means and inequalities keep their sense.
         found.append(Choice("Categorical", {"levels": int(values[-1]) + 1}))
     return found
@@ -102,7 +104,7 @@ def rivals(column: np.ndarray) -> list[Choice]:
 def compete(
     x: Tensor, features: Tensor, blocks: Sequence[Block], families: Sequence[Choice], seed: int = 0
 ) -> Choice:
-    """The first of the families that no other beats.
+    """The first of the families, or the one to which it gives way.
 
     Args:
         x: whole numbers, `(n,)`.
@@ -159,7 +161,7 @@ class _Contest(nn.Module):
 
     def learn(self, x: Tensor, spread: Tensor, features: Tensor, seed: int) -> None:
         """Learn scales and parameters from these rows, a part of which is held out to stop in time."""
-        data = {name: spread if _continuous(c) else x for name, c in self.candidates.items()}
+        data = {name: spread if isinstance(c, m.Continuous) else x for name, c in self.candidates.items()}
         passes = -(-STEPS // -(-len(x) // BATCH))
         options = FitOptions(
             epochs=passes, batch_size=BATCH, validation=VALIDATION, progress=False, seed=seed
@@ -175,19 +177,17 @@ class _Contest(nn.Module):
 
     @torch.no_grad()
     def judge(self, x: Tensor, features: Tensor) -> dict[str, Tensor]:
-        """log P(x = k | features), by each candidate."""
+        """log P(x | features), by each candidate."""
         return {name: _log_mass(c.distribution(features), x) for name, c in self.candidates.items()}
 
 
-def _continuous(candidate: Mechanism) -> bool:
-    return isinstance(candidate, m.Continuous)
-
-
 def _log_mass(distribution: Any, x: Tensor) -> Tensor:
-    """log P(x), or of what is rounded to x."""
+    """log P(x), or of what is rounded to x; never below `LEAST`."""
     if hasattr(distribution, "log_prob_between"):
-        return distribution.log_prob_between(x - 0.5, x + 0.5)
-    return distribution.log_prob(x).double()
+        score = distribution.log_prob_between(x.double() - 0.5, x.double() + 0.5)
+    else:
+        score = distribution.log_prob(x).double()
+    return score.clamp_min(LEAST)
 
 
 def _verdict(families: Sequence[Choice], scores: Mapping[str, Tensor]) -> Choice:

@@ -60,6 +60,10 @@ class InterventionError(PyrocausalError):
     """An action that can't be done to its variable."""
 
 
+class EstimateError(PyrocausalError):
+    """An effect that can't be estimated: from these data (no overlap), or in this way."""
+
+
 class FitError(PyrocausalError):
     """Training that can't start or has gone wrong."""
 

@@ -16,7 +16,7 @@ import pyrocausal as pc
 from pyrocausal import mechanisms as m
 from pyrocausal.errors import DataError, EvidenceError, FitError
 from pyrocausal.guides import Amortized
-from pyrocausal.scm.base import generator_of
+from pyrocausal.randomness import generator_of
 
 # Monte Carlo means are held to 5 standard errors: a right answer is rejected with probability 6e-7 a number
 # (normal tail), less than once in 10,000 reseedings of this file; the seeds are fixed.

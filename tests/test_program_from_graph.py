@@ -1,7 +1,11 @@
 """An SCM from a graph alone: a mechanism for each variable, chosen by its column."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 
@@ -211,3 +215,137 @@ def test_names_that_differ_in_a_dot_have_mechanisms_of_their_own():
 def test_marks_in_the_graph_are_refused():
     with pytest.raises(GraphError, match="'u' is marked as latent"):
         pc.SCM.from_graph("u [latent]; u -> y")
+
+
+# ---- which families compete, and what is said of it (who wins, tests/test_competition.py)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Iterator[None]:
+    """Candidates trained for a few steps: from their start they are told apart all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyrocausal.competition.STEPS", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def clinic() -> pd.DataFrame:
+    r = np.random.default_rng(0)
+    n = 500
+    age = np.round(r.normal(45, 12, n).clip(18))
+    children = r.poisson(np.exp(0.02 * age - 0.4))
+    return pd.DataFrame({"age": age, "children": children, "cost": 9.0 * children + r.normal(size=n)})
+
+
+FAMILY = "age -> children -> cost; age -> cost"
+
+
+@pytest.fixture(scope="module")
+def fitted(clinic) -> pc.SCM:
+    return pc.SCM.from_graph(FAMILY, mechanisms={"cost": m.Linear()}).fit(clinic, **QUICK)
+
+
+def test_what_was_chosen_and_why(fitted):
+    chosen = fitted.chosen
+    assert chosen.index.tolist() == ["age", "children", "cost"] and chosen.index.name == "variable"
+    assert chosen.mechanism.to_dict() == {"age": "Continuous", "children": "Poisson", "cost": "Linear"}
+    assert chosen.parents.to_dict() == {"age": "", "children": "age", "cost": "age, children"}
+    assert chosen.why["age"] == "whole numbers far apart" and chosen.why["cost"] == "given"
+    assert chosen.why["children"].startswith("whole numbers, better than Continuous: +")
+    assert chosen.Poisson["children"] > chosen.Continuous["children"] and np.isnan(chosen.Poisson["age"])
+    assert fitted.variables["children"].kind == "count"
+
+
+def test_a_loaded_model_knows_what_was_chosen(fitted, clinic, tmp_path):
+    fitted.save(tmp_path / "model.safetensors")
+    loaded = pc.SCM.load(tmp_path / "model.safetensors")
+    pd.testing.assert_frame_equal(loaded.chosen, fitted.chosen)
+    assert torch.equal(loaded.log_prob(clinic), fitted.log_prob(clinic))
+    loaded.fit(clinic.assign(children=clinic.children * 40), reset=True, **QUICK)
+    assert loaded.chosen.mechanism.to_dict() == {
+        "age": "Continuous",
+        "children": "Continuous",
+        "cost": "Linear",
+    }
+
+
+def test_refits_keep_the_choice(fitted, clinic):
+    draws = fitted.bootstrap(
+        clinic, lambda scm, rows: float(scm.sample(500, seed=0)["children"].mean()), replicas=2, **QUICK
+    )
+    assert (draws - clinic.children.mean()).abs().max() < 0.5
+
+
+def test_the_type_alone(clinic):
+    scm = pc.SCM.from_graph(FAMILY, choose="type").fit(clinic, **QUICK)
+    assert set(scm.chosen.mechanism) == {"Continuous"} and "Poisson" not in scm.chosen
+    with pytest.raises(PyrocausalError, match=r"choose='tpye'.*did you mean 'type'"):
+        pc.SCM.from_graph(FAMILY, choose="tpye")
+
+
+def test_a_given_mechanism_is_not_overridden(clinic, monkeypatch):
+    monkeypatch.setattr("pyrocausal.model.compete", lambda *_: pytest.fail("a competition"))
+    scm = pc.SCM.from_graph(FAMILY, mechanisms={"children": m.Continuous()}).fit(clinic, **QUICK)
+    assert scm.chosen.mechanism["children"] == "Continuous" and scm.chosen.why["children"] == "given"
+    small = pc.SCM.from_graph(FAMILY).fit(clinic.head(50), **QUICK)
+    assert (
+        small.chosen.mechanism["children"] == "Continuous" and "too few rows" in small.chosen.why["children"]
+    )
+
+
+def test_the_competition_leaves_no_trace_in_the_model(clinic, monkeypatch):
+    monkeypatch.setattr("pyrocausal.competition.MARGIN", 1e9)  # so that the type's own mechanism wins
+    both = [pc.SCM.from_graph(FAMILY, choose=way).fit(clinic, **QUICK) for way in ("likelihood", "type")]
+    assert "no better" in both[0].chosen.why["children"]
+    for one, other in zip(*(scm.module.state_dict().values() for scm in both)):
+        assert torch.equal(one, other)
+
+
+def test_the_competition_is_quiet_but_for_one_line(clinic, capfd, caplog):
+    with caplog.at_level("INFO", "pyrocausal"):
+        pc.SCM.from_graph("age -> children").fit(clinic[["age", "children"]], **QUICK)
+    (message,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Mechanisms")]
+    assert message.startswith("Mechanisms: age Continuous, children Poisson (whole numbers, better than")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_reset_may_change_how_a_parent_enters_a_given_mechanism(clinic):
+    grades = clinic.assign(children=np.arange(len(clinic)) % 3)
+    scm = pc.SCM.from_graph(FAMILY, mechanisms={"cost": m.Linear()}).fit(clinic, **QUICK)
+    scm.fit(grades, reset=True, **QUICK)
+    assert scm.chosen.mechanism["children"] == "Categorical"
+    assert scm.mechanisms["mechanism.of_cost"].coefficients.shape == (4,)  # of the age, and of three levels
+
+
+def test_levels_of_whole_numbers_are_numbers(clinic):
+    scm = pc.SCM.from_graph("grade").fit({"grade": np.arange(200) % 4 + 1}, **QUICK)
+    assert scm.chosen.mechanism["grade"] == "Categorical"
+    assert float(scm.ask("E[grade]")) == pytest.approx(2.5, abs=0.2)
+    assert float(scm.ask("P(grade > 2)")) == pytest.approx(0.5, abs=0.2)
+
+
+def test_nothing_is_chosen_before_fit_or_in_a_program():
+    with pytest.raises(PyrocausalError, match="no mechanisms yet"):
+        _ = pc.SCM.from_graph(FAMILY).chosen
+    with pytest.raises(PyrocausalError, match="made from a program"):
+        _ = pc.SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0))).chosen
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"children": np.nan}, "'children' is missing"),
+        ({"children": np.inf}, "'children' is infinite"),
+        ({"children": 1j}, "'children' has type complex"),
+    ],
+)
+def test_columns_that_cannot_compete(clinic, change, text):
+    bad = clinic.astype({"children": complex if change["children"] == 1j else float})
+    bad.loc[3, "children"] = change["children"]
+    with pytest.raises(PyrocausalError, match=text):
+        pc.SCM.from_graph(FAMILY).fit(bad, **QUICK)
+
+
+def test_a_vector_needs_a_mechanism_of_its_own(clinic):
+    with pytest.raises(PyrocausalError, match=r"'v' has shape \(50, 3\).*m.Linear\(dim=3\)"):
+        pc.SCM.from_graph("v -> y").fit({"v": torch.randn(50, 3), "y": torch.randn(50)}, **QUICK)

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from pyrocausal.answer import Answer, interval_of
+from pyrocausal.answer import Answer, around, middle
 from pyrocausal.ask.asked import Asked
 from pyrocausal.ask.certify import certify, rung
 from pyrocausal.ask.distribution import distribution
 from pyrocausal.ask.door import checked
+from pyrocausal.ask.positivity import not_overlapping
 from pyrocausal.errors import QueryError
 from pyrocausal.query import parse
 from pyrocausal.query.faults import fail
@@ -56,18 +57,22 @@ def ask(
     }
     if _bare(tree):
         return _distribution(found, tree, replicas, said)
+    mind = not_overlapping(scm, tree, question, data)
     value, error, table = found.number()
-    draws, of = (value, "posterior of the weights") if len(value) > 1 else (None, "")
+    draws, interval, of = None, None, ""
     if replicas is not None:
         draws, of = _refitted(found, replicas, options), f"bootstrap over {replicas} refits"
+        interval = around(value.mean().item(), draws)
+    elif len(value) > 1:
+        draws, interval, of = value, middle(value), "posterior of the weights"
     return Answer(
         value=value.mean().item(),
         error=error,
-        interval=None if draws is None else interval_of(draws),
+        interval=interval,
         interval_of=of,
         draws=draws,
         terms=table,
-        warnings=found.rough(table["units"].to_dict()),
+        warnings=(*found.rough(table["units"].to_dict()), *mind),
         **said,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyrocausal.answer import Certificate
 from pyrocausal.errors import IdentifyError
-from pyrocausal.identify import Estimand, identify
+from pyrocausal.identification import Estimand, identify
 from pyrocausal.intervene import Hard
 from pyrocausal.query.meaning import queries
 from pyrocausal.query.syntax import Node, Number, Setting, Term, Variable, World

@@ -65,6 +65,10 @@ def _term(term: Term, known: Mapping[str, Known], text: str) -> Term:
                     why="a question is about numbers",
                     fix="ask scm.counterfactual(…), and compute with its tensors",
                 )
+    for event in term.given:
+        if isinstance(event, Variable):
+            what = "a condition is an event for a model, and this is none"
+            fail(text, event.at, what, fix=f"write {event}=1 or {event} > 0")
     bare = term.kind == "P"  # whose variables need be no numbers
     of = tuple(node if bare and isinstance(node, Variable) else _coded(node, known, text) for node in term.of)
     given = tuple(_coded(node, known, text) for node in term.given)

@@ -11,7 +11,7 @@ import numpy as np
 from pyrocausal.checks.dependence import conditional_independence
 from pyrocausal.checks.report import Checked, Family, Trial, not_run
 from pyrocausal.checks.rows import Rows
-from pyrocausal.identify.implications import independences
+from pyrocausal.identification.implications import independences
 
 FAMILY = Family(
     "graph",

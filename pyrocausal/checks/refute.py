@@ -95,14 +95,12 @@ class Refuter:
     seed: int
     options: Mapping[str, Any]
 
-    def refit(
-        self, data: Any, count: int | None = None, expected: float = float("nan"), scm: Any = None
-    ) -> Refitted:
+    def refit(self, data: Any, expected: float = float("nan"), scm: Any = None) -> Refitted:
         scm = scm or self.rows.scm
         draws = scm.bootstrap(
             data,
             self.effect,
-            replicas=count or self.count,
+            replicas=self.count,
             only=self.effect.between(scm) if isinstance(self.effect, Effect) else None,
             seed=self.seed,
             **self.options,
@@ -124,11 +122,9 @@ class Refuter:
     def halves(self) -> Refitted:
         """The difference of the effect in two random halves of the rows."""
         order = torch.randperm(len(self.rows), generator=self._generator(2))
-        half, count = len(order) // 2, max(2, self.count // 2)
-        a, b = (
-            self.refit(take_rows(self.rows.data, part), count)
-            for part in (order[:half], order[half : 2 * half])
-        )
+        half = len(order) // 2
+        parts = order[:half], order[half : 2 * half]
+        a, b = (self.refit(take_rows(self.rows.data, part)) for part in parts)
         return Refitted(a.draws - b.draws, 0.0)
 
     def common_cause(self, treatment: str, outcome: str) -> Refitted | None:

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor
 
+from pyrocausal import rows
 from pyrocausal.checks.dependence import bent
-from pyrocausal.table import read, take_rows
+from pyrocausal.table import take_rows
 
 COORDINATES = 20  # of a vector that are looked at one by one
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The user's rows.
-
-    Attributes:
-        data: as they came.
-        values: by variable, `(n, *event)`, for what the SCM observes.
-    """
-
-    scm: Any
-    data: Any
-    values: Mapping[str, Tensor]
-
-    @classmethod
-    def of(cls, scm: Any, data: Any) -> Rows:
-        return cls(scm, data, read(data, scm.variables, where="check", need=scm._needed()).values)
-
-    def __len__(self) -> int:
-        return len(next(iter(self.values.values())))
+class Rows(rows.Rows):
+    """The user's rows, as tests take them."""
 
     def some(self, most: int, seed: int) -> Rows:
         """At most so many of them, in random order."""

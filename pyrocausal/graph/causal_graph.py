@@ -257,12 +257,13 @@ class CausalGraph:
     @property
     def districts(self) -> tuple[frozenset[str], ...]:
         """The partition of the nodes by bidirected edges, in the order of ``nodes``."""
-        found: dict[str, OrderedFrozenSet] = {}
+        seen: set[str] = set()
+        found = []
         for name in self.nodes:
-            if name not in found:
-                district = self._set(self._closure(self._spouses, [name]))
-                found |= dict.fromkeys(district, district)
-        return tuple(dict.fromkeys(found[name] for name in self.nodes))
+            if name not in seen:
+                found.append(self._set(self._reach(self._spouses, [name])))
+                seen |= found[-1]
+        return tuple(found)
 
     # ---- other graphs from this one -----------------------------------------------------------
 
@@ -421,8 +422,11 @@ class CausalGraph:
         return self._set(neighbour for name in self._known(names) for neighbour in adjacency[name])
 
     def _closure(self, adjacency: Mapping[str, list[str]], names: Iterable[str]) -> set[str]:
+        return self._reach(adjacency, self._known(names))
+
+    def _reach(self, adjacency: Mapping[str, list[str]], known: Iterable[str]) -> set[str]:
         reached: set[str] = set()
-        frontier = list(self._known(names))
+        frontier = list(known)
         while frontier:
             if (name := frontier.pop()) not in reached:
                 reached.add(name)

@@ -7,8 +7,8 @@ from typing import Any
 
 from pyrocausal.errors import QueryError
 from pyrocausal.graph.given import as_graph
-from pyrocausal.identify import Estimand, Query, Regime
-from pyrocausal.identify import identify as identify_query
+from pyrocausal.identification import Estimand, Query, Regime
+from pyrocausal.identification import identify as identify_query
 from pyrocausal.query.meaning import queries
 from pyrocausal.query.parse import parse
 
@@ -31,7 +31,7 @@ def identify(
         graph: a `CausalGraph`, its text (``"x -> y; x <-> y"``), a networkx graph, or an SCM. What is latent
             in it counts as not observed.
         question: one term in the notation of `SCM.ask`, e.g. ``"P(y | do(x))"``, ``"E[y_{x=1} | x=0]"``; of a
-            mean, the formula is that of the distribution. Or a `pyrocausal.identify.Query`.
+            mean, the formula is that of the distribution. Or a `pyrocausal.identification.Query`.
         experiments: sets of variables of which an experiment is known that set all of them at random.
         observed: whether the distribution of what is observed, without any experiment, is known.
 

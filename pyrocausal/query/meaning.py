@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pyrocausal.identify.expression import Constant, Symbol, Value
-from pyrocausal.identify.outcome import Outcome, Query
+from pyrocausal.identification.expression import Constant, Symbol, Value
+from pyrocausal.identification.outcome import Outcome, Query
 from pyrocausal.query.syntax import Level, Node, Number, Operation, Setting, Term, Variable, World
 from pyrocausal.query.worlds import changed, equality, explicit, terms, variables
 
@@ -60,9 +60,8 @@ def _query(of: Sequence[Node], given: Sequence[Node]) -> Query | None:
     asked, conditions = _variables(of), _variables(given)
     fixed = {found[0]: found[1] for event in (*of, *given) if (found := equality(event))}
     one_world = len({variable.world for variable in (*asked, *conditions)}) == 1
-    known = [
-        v for v in conditions if (v in fixed or v not in asked) and (v in fixed or one_world or not v.world)
-    ]
+    pointed = fixed.keys() | {node for node in given if isinstance(node, Variable)}  # given as values
+    known = [v for v in conditions if v in pointed or (v not in asked and (one_world or not v.world))]
     joint = [v for v in dict.fromkeys((*asked, *conditions)) if v not in known]
     if not joint:
         return None

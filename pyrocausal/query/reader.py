@@ -91,7 +91,7 @@ class Terms:
             fail(self.text, at, "a quantile needs one level between 0 and 1", fix="write Q(y | do(x=1), 0.9)")
         self._check_of(kind, before, at)
         for event in given:
-            if not isinstance(event, Comparison):
+            if not isinstance(event, Comparison | Variable):
                 what = "a condition is an event"
                 fail(self.text, event.at, f"{what}, and this is none", fix=f"write {event}=1 or {event} > 0")
         for part in (n for item in (*before, *given) for n in item.walk()):
@@ -162,7 +162,7 @@ def in_worlds(term: Term, text: str) -> Term:
                 fix=f"use subscripts alone, e.g. {variable}",
             )
     set_ = {setting.variable: setting for setting in term.do}
-    for event in (e for e in term.given if isinstance(e, Comparison)):
+    for event in term.given:
         for variable in (n for n in event.walk() if isinstance(n, Variable)):
             if variable.name in set_:
                 fail(
@@ -175,7 +175,7 @@ def in_worlds(term: Term, text: str) -> Term:
     return term
 
 
-def _suggested(term: Term, event: Comparison) -> str:
+def _suggested(term: Term, event: Node) -> str:
     if len(term.of) == 1 and isinstance(term.of[0], Variable):
         asked = replace(term.of[0], world=term.do)
         return f"write {asked} | {event}, for the units that have {event} of themselves"

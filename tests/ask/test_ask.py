@@ -262,6 +262,7 @@ WRONG = {
     "P(y=1.5)": "continuous",
     "E[y | x=0, do(x=1)]": "y_{x=1} | x=0",
     "E[y | do(x)]": "is set to no value",
+    "E[y | z]": "z=1",
     "2 * y": "no population",
     "E[y] + y": "E[y]",
     "P(y) + 1": "distribution",
@@ -336,3 +337,25 @@ def test_a_submodel_is_certified_by_the_model_that_it_comes_from() -> None:
     answer = scm.do(x=1).ask("E[y]", seed=0, num_samples=1000)
     assert "front-door" in str(answer.certificate) and answer.rung == 2
     assert "not asked" in str(scm.do(x=lambda x: 1 - x).ask("E[y]", seed=0, num_samples=1000).certificate)
+
+
+# ---- overlap
+
+
+def test_an_action_without_overlap_is_said() -> None:
+    """Old people are never treated, young ones always: no data tell what treating the old does."""
+    rng = np.random.default_rng(0)
+    age = rng.uniform(20, 80, 500)
+    frame = pd.DataFrame({"age": age, "t": (age < 50).astype(int), "y": age + rng.normal(size=500)})
+    mixed = frame.assign(t=rng.integers(0, 2, 500))
+    for rows, said in ((frame, True), (mixed, False)):
+        scm = pc.SCM.from_graph("age -> t; age -> y; t -> y", mechanisms={"y": pc.mechanisms.Linear()})
+        scm.fit(rows, epochs=60, progress=False)
+        for answer in (scm.ask("E[y | do(t=1)]", seed=0), scm.ask("E[y | do(t=1)]", data=rows, seed=0)):
+            assert ("do(t=1) has no overlap" in repr(answer)) == said, rows
+
+
+def test_a_model_that_has_seen_no_data_has_no_overlap_to_lack() -> None:
+    assert pc.SCM(line).ask("E[y | do(x=100)]", seed=0, num_samples=100).warnings == (
+        "E[y_{x=100}] rests on 100 effective units",
+    )

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from pyrocausal.errors import IdentifyError
-from pyrocausal.identify.counterexample import counterexample
-from pyrocausal.identify.discrete import DiscreteSCM
-from tests.identify.random_queries import KINDS, Asked, asked
+from pyrocausal.identification.counterexample import counterexample
+from pyrocausal.identification.discrete import DiscreteSCM
+from tests.identification.random_queries import KINDS, Asked, asked
 
 RESULTS = Path(__file__).parent / "results" / "counterexamples.json"
 SIZES = (3, 4, 5, 6, 7)

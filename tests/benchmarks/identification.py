@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from pyrocausal.identify import identify
-from tests.identify.cases import KINDS, Asked, random_question
-from tests.identify.worlds import sparse_graph
+from pyrocausal.identification import identify
+from tests.identification.cases import KINDS, Asked, random_question
+from tests.identification.worlds import sparse_graph
 
 RESULTS = Path(__file__).parent / "results" / "identification.json"
 Y0 = Path(__file__).parent / "identification_y0.py"

@@ -17,8 +17,8 @@ from collections import Counter
 from pathlib import Path
 
 from pyrocausal.errors import IdentifyError
-from pyrocausal.identify.counterexample import counterexample
-from tests.identify.counterfactual_cases import KINDS, Case, case
+from pyrocausal.identification.counterexample import counterexample
+from tests.identification.counterfactual_cases import KINDS, Case, case
 
 RESULTS = Path(__file__).parent / "results" / "identification_counterfactual.json"
 TOLERANCE = 1e-9

@@ -89,7 +89,7 @@ def terms(draw: st.DrawFn) -> Term:
         of = [draw(quantities(in_worlds)) for _ in range(2 if kind in ("Cov", "Corr") else 1)]
     if kind == "Q":
         of = [draw(variables(in_worlds))]  # a bare number would be its level
-    given_ = draw(st.lists(events(in_worlds), max_size=2))
+    given_ = draw(st.lists(st.one_of(events(in_worlds), variables(in_worlds)), max_size=2))
     level = draw(st.sampled_from([0.1, 0.5, 0.975])) if kind == "Q" else None
     return Term(kind, tuple(of), tuple(given_), do, level)
 
@@ -150,7 +150,7 @@ WRONG = {
     "E[y>0]": (1, "P(…)"),
     "P(y+1)": (1, "E[…]"),
     "P(y=1, z)": (1, "bare variables"),
-    "E[y | z]": (7, "z=1"),
+    "E[y | z + 1]": (7, "an event"),
     "E[E[y]]": (3, "outside"),
     "E[y | do(x=E[z])]": (12, "set to"),
     "E[y | do(x=1, x=2)]": (15, "twice"),
