@@ -18,7 +18,7 @@ from pyrocausal.errors import DataError, InterventionError
 from pyrocausal.graph.discover import Structure
 from pyrocausal.intervene import Action, Hard, Intervention, Natural, Policy, Shift, Stochastic
 from pyrocausal.units import Program
-from pyrocausal.world import Pass, Values, action_noise, run
+from pyrocausal.world import Pass, Runner, Values, action_noise, run
 
 logger = logging.getLogger("pyrocausal")
 
@@ -34,6 +34,7 @@ class Worlds:
             computation.
         levels: see `World`.
         labels: of the units, if they have any.
+        run: what makes a pass.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class Worlds:
         base: Intervention | None = None,
         levels: Mapping[str, int] | None = None,
         labels: pd.Index | None = None,
+        run: Runner = run,
     ):
+        self._pass = run
         self.levels = levels
         self.factual, self.base = factual or {}, base or Intervention()
         self.program, self.structure, self.noise = program, structure, noise
@@ -93,7 +96,7 @@ class Worlds:
         moving = [name for name in self.structure.variables if name not in kept]
         try:
             with self.structure.resting(self.program, moving):
-                seen = run(self.program, units=total, vectorised=self.structure.vectorised, **inputs)
+                seen = self._pass(self.program, units=total, vectorised=self.structure.vectorised, **inputs)
         except RuntimeError as error:
             if not self.structure.vectorised or not _branches(error, intervention):
                 raise

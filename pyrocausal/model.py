@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from pyrocausal import storage
 from pyrocausal.abduct import prior
 from pyrocausal.competition import compete
+from pyrocausal.compiled import Compiled
 from pyrocausal.errors import GraphError, ProgramError
 from pyrocausal.fit import History, prior_weights
 from pyrocausal.fit.likelihood import Inputs
@@ -26,7 +28,7 @@ from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.table import read
 from pyrocausal.units import Program
 from pyrocausal.variables import column_of, table_column
-from pyrocausal.world import Values, run
+from pyrocausal.world import Runner, Values, run
 
 logger = logging.getLogger("pyrocausal")
 
@@ -53,6 +55,8 @@ class Model:
         self.history: History | None = None
         self.diagnostics: dict[str, Any] = {}  # of the weights' posterior
         self._structure: Structure | None = None
+        self.compiled = Compiled()
+        self.run: Runner = run  # what makes a pass: `run`, or `compiled`
         if not (isinstance(program, GraphProgram) and not program.ready):
             self.set_up()
 
@@ -82,7 +86,19 @@ class Model:
         """The observed variables that the guide proposes too, for units that lack them."""
         return tuple(n for n in self.guide.sites if n not in self.latent) if self.guide else ()
 
+    @contextmanager
+    def compiling(self, compile: bool | None) -> Iterator[None]:
+        """Within, passes are compiled or not; None: as it was."""
+        before = self.run
+        if compile is not None:
+            self.run = self.compiled if compile else run
+        try:
+            yield
+        finally:
+            self.run = before
+
     def set_up(self) -> None:
+        self.compiled.forget()
         self._structure = discover(self.program, latent=self.latent, seed=self.seed)
         if self.declared is not None:
             _compare(self.declared, self._structure.graph)

@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pyro
@@ -70,7 +71,7 @@ class Program(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the parameters are: units are computed there."""
-        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+        return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     @property
     def sampled_attributes(self) -> set[str]:
@@ -110,6 +111,11 @@ class Program(nn.Module):
     def keep_posterior(self, draws: Mapping[str, Tensor]) -> None:
         for name, x in draws.items():
             self.posterior.register_buffer(module_key(name), x.detach().clone())
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether passes now use draws of weights that units share."""
+        return bool(self._weights)
 
     @contextlib.contextmanager
     def weights(self, draws: Mapping[str, Tensor], block: int) -> Iterator[None]:

@@ -7,7 +7,7 @@ One handler does all of it, because stacked handlers cost several times more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pyro.distributions as dist
@@ -24,6 +24,7 @@ from pyrocausal.intervene import Intervention
 from pyrocausal.units import OWN, Program
 
 Values = dict[str, Tensor]
+Runner = Callable[..., "Pass"]  # `run`, or what gives the same passes otherwise
 
 
 class Pass(NamedTuple):

@@ -22,7 +22,7 @@ from pyrocausal.guides import Guide, NotGiven, Proposal
 from pyrocausal.intervene import Hard, Intervention, Policy, Stochastic
 from pyrocausal.units import Program
 from pyrocausal.variables import Variable, row_names
-from pyrocausal.world import Pass, Values, run
+from pyrocausal.world import Pass, Runner, Values, run
 
 
 class Draws(NamedTuple):
@@ -54,6 +54,7 @@ class Problem:
         guide: an amortised guide for the latents, if there is one.
         worlds: those that will be asked for, if that is known: enumeration tells noise apart by them.
         generator: of all draws.
+        run: what makes a pass.
     """
 
     program: Program
@@ -65,6 +66,7 @@ class Problem:
     guide: Guide | None
     worlds: tuple[Intervention, ...]
     generator: torch.Generator
+    run: Runner = run
 
     @property
     def units(self) -> int:
@@ -191,7 +193,7 @@ class Problem:
             for n in self.structure.variables
             if n not in noise and (n not in evidence or n in missing or self.intervention.replaces(n))
         ]
-        return run(
+        return self.run(
             self.program,
             units=draws * self.units,
             evidence=evidence,

@@ -27,6 +27,7 @@ FEW = 200  # units of equal weight below which a number is called rough
 class Asked:
     """A question to a model: its terms, and the populations they are about."""
 
+    @torch.no_grad()
     def __init__(self, scm: Any, tree: Node, text: str, data: Any, num_samples: int | None, seed: int | None):
         self.scm, self.tree, self.text, self.data = scm, tree, text, data
         self.num_samples, self.seed = num_samples, seed
@@ -169,5 +170,8 @@ def _evidence(
             why="no unit has exactly these values in both, and densities are taken in one world",
             fix="give an interval for one of them, e.g. 1.9 < z < 2.1",
         )
-    told = {v.name: float(value.value) for v, value in equalities if v.world == where[0]}
+    told: dict[str, float] = {}
+    for v, value in equalities:
+        if v.world == where[0] and told.setdefault(v.name, float(value.value)) != float(value.value):
+            fail(text, value.at, f"{v} has two values at once", fix="leave one of them out")
     return where[0], tuple(sorted(told.items()))

@@ -9,7 +9,7 @@ from typing import Any
 from pyrocausal.errors import DataError, did_you_mean
 from pyrocausal.query.faults import fail
 from pyrocausal.query.syntax import Comparison, Level, Node, Number, Setting, Term, Variable
-from pyrocausal.query.worlds import equality, explicit, terms, variables
+from pyrocausal.query.worlds import equality, explicit, folded, terms, variables
 from pyrocausal.variables import Variable as Known
 from pyrocausal.variables import describe
 
@@ -27,6 +27,8 @@ def checked(question: Node, known: Mapping[str, Known], text: str) -> Node:
     for node in question.walk():
         if isinstance(node, (Variable, Setting)):
             _check_name(node, known, text)
+        if isinstance(node, Setting):
+            _check_setting(node, known, text)
     for variable in _outside(question):
         fail(text, variable.at, f"{variable} is not of any population here", fix=f"write E[{variable}]")
     return question.replaced(lambda node: _term(node, known, text) if isinstance(node, Term) else node)
@@ -122,17 +124,53 @@ def _no_number(variable: Variable, known: Mapping[str, Known], text: str) -> Non
 
 
 def _comparison(event: Comparison, known: Mapping[str, Known], text: str) -> Comparison:
-    sides = list(event.sides)
+    sides = [folded(side) for side in event.sides]
     for i, sign in enumerate(event.signs):
         for here, there in ((i, i + 1), (i + 1, i)):
             side, other = sides[here], sides[there]
             if isinstance(other, Variable) and isinstance(side, (Number, Level)):
                 sides[here] = _code(side, other, sign, known[other.name], text)
+        if isinstance(sides[i], Variable) and isinstance(sides[i + 1], Variable):
+            _check_alike(sides[i], sides[i + 1], sign, known, text)
     done = replace(event, sides=tuple(sides))
     for side in done.sides:
         if not isinstance(side, Variable):
             _coded(side, known, text)
     return done
+
+
+def _check_alike(a: Any, b: Any, sign: str, known: Mapping[str, Known], text: str) -> None:
+    """Variables with names for values are compared by these: both must have the same ones."""
+    first, second = known[a.name].column, known[b.name].column
+    if first.levels == second.levels and (first.levels is None or sign not in ORDER or first.ordered):
+        return
+    fail(
+        text,
+        b.at,
+        f"{a} and {b} can't be compared by {sign}",
+        why="their values are names, and not the same ones in one order",
+        fix="compare each with a level",
+    )
+
+
+def _check_setting(setting: Setting, known: Mapping[str, Known], text: str) -> None:
+    """What a variable is computed from must be numbers, or have the very levels that it has."""
+    value = setting.value
+    if value is None or isinstance(value, (Number, Level)) or (isinstance(value, Variable) and value.world):
+        return
+    for level in _outside_of_worlds(value):
+        fail(text, level.at, f"{level} is a level, and a number is due", fix="set the variable to it alone")
+    own = known[setting.variable].column.levels
+    read = {v.name: known[v.name].column.levels for v in variables(value)}
+    if own is None and not any(read.values()):
+        return
+    if not isinstance(value, Variable) or read[value.name] != own:
+        fail(
+            text,
+            setting.at,
+            f"{setting.variable!r} is set to {value}, which computes with names of levels",
+            fix="set it to a level, or to a variable with the same levels",
+        )
 
 
 def _code(value: Number | Level, variable: Variable, sign: str, known: Known, text: str) -> Number:

@@ -179,13 +179,17 @@ class Derivation:
         return [above, moved, self._conditional([name], {*moved.do, *term.do}, term.given), term]
 
     def _straight(self, p: Conditional, goal: Conditional) -> bool:
-        """By rule 3, rule 2 and rule 1 to a known conditional, if they allow it."""
+        """By rules 3, 2 and 1 to a known conditional, if they allow it.
+
+        What the known distribution sets is added by rule 3, or by rule 2 where it is a condition of p.
+        """
         needed = {*goal.do, *goal.given}
         acted = self._conditional(p.of, needed.intersection(p.do), p.given)
-        surrogate = self._conditional(p.of, {*acted.do, *goal.do}, p.given)
+        added = self._conditional(p.of, {*acted.do, *goal.do} - set(p.given), p.given)
+        surrogate = self._conditional(p.of, {*acted.do, *goal.do}, set(p.given) - set(goal.do))
         seen = self._conditional(p.of, goal.do, {*surrogate.do, *p.given} - set(goal.do))
         common = self._conditional(p.of, goal.do, set(seen.given).intersection(goal.given))
-        way = [p, acted, surrogate, seen, common, goal]
+        way = [p, acted, added, surrogate, seen, common, goal]
         if allowed := all(
             licence is None or licence.holds(self.graph)
             for licence in (self._licence(a, b)[1] for a, b in pairwise(way))

@@ -73,7 +73,7 @@ class Mechanism(nn.Module):
     """
 
     levels: tuple[Any, ...] | None = None
-    idle: bool = False  # while its distribution is not looked at: see `only`
+    idle: bool  # while its distribution is not looked at: see `only`
     # By how many standard errors held-out rows may score worse than at best, and its weights still be kept:
     # 0 where nothing else guards against overfitting, more where a penalty does.
     tolerance: float = 0.0
@@ -93,6 +93,7 @@ class Mechanism(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.idle = False
         self.blocks: tuple[Block, ...] | None = None
         self.register_buffer("calibrated", torch.tensor(False))
 

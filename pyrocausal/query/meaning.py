@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pyrocausal.errors import IdentifyError
 from pyrocausal.identification.expression import Constant, Symbol, Value
 from pyrocausal.identification.outcome import Outcome, Query
 from pyrocausal.query.syntax import Level, Node, Number, Operation, Setting, Term, Variable, World
@@ -58,7 +59,7 @@ def _query(of: Sequence[Node], given: Sequence[Node]) -> Query | None:
     """
     of, given = _consistent(of, given)
     asked, conditions = _variables(of), _variables(given)
-    fixed = {found[0]: found[1] for event in (*of, *given) if (found := equality(event))}
+    fixed = _fixed((*of, *given))
     one_world = len({variable.world for variable in (*asked, *conditions)}) == 1
     pointed = fixed.keys() | {node for node in given if isinstance(node, Variable)}  # given as values
     known = [v for v in conditions if v in pointed or (v not in asked and (one_world or not v.world))]
@@ -72,9 +73,22 @@ def _query(of: Sequence[Node], given: Sequence[Node]) -> Query | None:
     return Query((*outcomes.values(), *dict.fromkeys(read)), tuple(conditioned.values()))
 
 
+def _fixed(events: Sequence[Node]) -> dict[Variable, Number | Level]:
+    """The values that events say."""
+    fixed: dict[Variable, Number | Level] = {}
+    for variable, value in (found for event in events if (found := equality(event))):
+        if fixed.setdefault(variable, value) != value:
+            raise IdentifyError(
+                f"{variable} is said to be both {fixed[variable]} and {value}",
+                why="it has one value in that world, so the probability is zero",
+                fix="leave one of them out",
+            )
+    return fixed
+
+
 def _consistent(of: Sequence[Node], given: Sequence[Node]) -> tuple[Sequence[Node], Sequence[Node]]:
     """Without actions that change nothing: of units that have x=0 anyway, y_{x=0} is y (consistency)."""
-    fixed = {found[0]: found[1] for event in given if (found := equality(event))}
+    fixed = _fixed(given)
 
     def reduced(variable: Variable) -> Node:
         for setting in variable.world:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from pyrocausal.query.syntax import Comparison, Level, Node, Number, Setting, Term, Variable, World
+from pyrocausal.query.syntax import (
+    Call,
+    Comparison,
+    Level,
+    Node,
+    Number,
+    Operation,
+    Setting,
+    Term,
+    Variable,
+    World,
+)
 
 
 def variables(node: Node) -> Iterator[Variable]:
@@ -59,11 +72,47 @@ def worlds(term: Term) -> list[World]:
     return list(dict.fromkeys(v.world for part in (*term.of, *term.given) for v in variables(part)))
 
 
+OPERATIONS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "^": operator.pow,
+}
+FUNCTIONS = {"log": math.log, "exp": math.exp, "abs": abs, "sqrt": math.sqrt, "min": min, "max": max}
+
+
+def folded(node: Node) -> Node:
+    """An expression of constants as the number that it is; anything else as it is.
+
+    >>> from pyrocausal.query import parse
+    >>> folded(parse("E[1 + 2^3]").of[0])
+    Number(value=9.0)
+    """
+    try:
+        return Number(_constant(node), at=node.at)
+    except (TypeError, ValueError, ArithmeticError):
+        return node
+
+
+def _constant(node: Node) -> float:
+    match node:
+        case Number():
+            return node.value
+        case Operation(sign="-", operands=(single,)):
+            return -_constant(single)
+        case Operation():
+            return float(OPERATIONS[node.sign](*map(_constant, node.operands)))
+        case Call():
+            return float(FUNCTIONS[node.function](*map(_constant, node.arguments)))
+    raise TypeError(f"{node} is no constant")
+
+
 def equality(event: Node) -> tuple[Variable, Number | Level] | None:
     """The variable and the value of an event ``z = 2``; None for any other."""
     if not isinstance(event, Comparison) or event.signs != ("=",):
         return None
-    left, right = event.sides
+    left, right = map(folded, event.sides)
     if isinstance(right, Variable) and isinstance(left, (Number, Level)):
         left, right = right, left
     return (left, right) if isinstance(left, Variable) and isinstance(right, (Number, Level)) else None

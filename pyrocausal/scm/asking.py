@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import torch
@@ -21,7 +21,7 @@ from pyrocausal.samples import Counterfactual, Noise, Posterior, Samples
 from pyrocausal.scm.base import Base
 from pyrocausal.table import Table, index_of, read, whole
 from pyrocausal.variables import check_names
-from pyrocausal.world import Values, action_noise
+from pyrocausal.world import Values, action_noise, run
 
 WEIGHT_DRAWS = 100  # of the shared weights' posterior, that an answer averages over
 
@@ -29,21 +29,56 @@ WEIGHT_DRAWS = 100  # of the shared weights' posterior, that an answer averages 
 class Asking(Base):
     """Questions on the three rungs."""
 
+    def compile(self, on: bool = True) -> Self:
+        """From now on compile what `sample`, `abduct`, `predict` and `counterfactual` compute.
+
+        A question is traced and fused (by `torch.compile`'s inductor, which needs a C++ compiler) when it is
+        first asked, which takes seconds up to a minute; asked again, it is several times faster than before.
+        Its graph holds for all numbers of units and all values: of parameters, evidence, noise and actions.
+        Another graph is made for other observed variables, another kind of action, or another code or Python
+        value in the program. The numbers are those of the program itself, up to rounding; the first answer is
+        checked against it. What can't be compiled is run as it is, and a warning says so.
+
+        Args:
+            on: False for passes as they were.
+
+        Returns:
+            The SCM itself; the choice holds for all its submodels too.
+
+        >>> import pyro, pyro.distributions as dist, pyrocausal as pc
+        >>> def program():
+        ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     pyro.sample("y", dist.Normal(2 * x, 1.0))
+        >>> scm = pc.SCM(program).compile()
+        >>> scm.do(x=1.0).sample(3, seed=0)["x"]
+        tensor([1., 1., 1.])
+        """
+        self._model.run = self._model.compiled if on else run
+        return self
+
     # ---- rung 1: seeing
 
     @torch.no_grad()
-    def sample(self, n: int = 1, *, num_samples: int | None = None, seed: int | None = None) -> Samples:
+    def sample(
+        self,
+        n: int = 1,
+        *,
+        num_samples: int | None = None,
+        seed: int | None = None,
+        compile: bool | None = None,
+    ) -> Samples:
         """`n` units drawn from the model (of a submodel: from the interventional distribution).
 
         Args:
             num_samples: of an SCM with shared weights (`pc.units()`), draws of these: each has `n` units, and
                 the answer a leading axis. Default: no axis, and every unit has a draw of its own.
+            compile: whether passes are compiled (see `compile`); default: what `compile` said.
         """
         n = whole(n, "the number of units n", least=1)
         generator = generator_of(seed)
         draws = self._count_draws(num_samples)
         noise = prior(self.variables, n * (draws or 1), generator)
-        with self._weighted(draws or n, n if draws else 1, generator):
+        with self._model.compiling(compile), self._weighted(draws or n, n if draws else 1, generator):
             values = self._worlds(noise, n, draws or 1, generator).run(self._intervention).values
         if draws:
             values = {name: x.unflatten(0, (draws, n)) for name, x in values.items()}
@@ -81,6 +116,7 @@ class Asking(Base):
         num_samples: int | None = None,
         missing: str = "error",
         seed: int | None = None,
+        compile: bool | None = None,
     ) -> Noise:
         """Step 1: the exogenous noise given evidence, P(u | evidence).
 
@@ -100,16 +136,18 @@ class Asking(Base):
                 (for "enumerate", as many weighted ones as there are).
             missing: "error", or "abduct": cells that are NaN are inferred, each for its own unit.
             seed: for the draws.
+            compile: whether passes are compiled (see `compile`); default: what `compile` said.
 
         Raises:
             EvidenceError: a variable is missing, the evidence is impossible or contradicts the model, or the
                 engine can't do it.
         """
         table = read(evidence, self.variables, where="evidence", missing=missing)
-        return self._abduct(table, method, num_samples, seed)
+        with self._model.compiling(compile):
+            return self._abduct(table, method, num_samples, seed)
 
     @torch.no_grad()
-    def predict(self, noise: Noise, *, seed: int | None = None) -> Samples:
+    def predict(self, noise: Noise, *, seed: int | None = None, compile: bool | None = None) -> Samples:
         """Step 3: the values of these units in this (sub)model, from their noise."""
         if not isinstance(noise, Noise):
             raise EvidenceError(f"predict takes the Noise that abduct gives, not {type(noise).__name__}")
@@ -118,7 +156,8 @@ class Asking(Base):
         lacking = [v.name for v in self.variables.values() if not v.computed and v.name not in noise]
         if lacking:
             raise EvidenceError(f"the noise of '{lacking[0]}' is missing", fix="pass all that abduct gave")
-        return self._predict_worlds(noise, {"": self._intervention}, seed)[0][""]
+        with self._model.compiling(compile):
+            return self._predict_worlds(noise, {"": self._intervention}, seed)[0][""]
 
     @torch.no_grad()
     def counterfactual(
@@ -130,6 +169,7 @@ class Asking(Base):
         num_samples: int | None = None,
         missing: str = "error",
         seed: int | None = None,
+        compile: bool | None = None,
     ) -> Counterfactual:
         """Abduction, action and prediction in one: what the same units would have been.
 
@@ -140,15 +180,17 @@ class Asking(Base):
             num_samples: draws per unit, as a leading axis. Default: none where the answer is exact; 100 where
                 it depends on noise that evidence does not determine (discrete descendants of an action); 1000
                 with latents. For "enumerate" the draws are all that these worlds can tell apart, weighted.
+            compile: whether passes are compiled (see `compile`); default: what `compile` said.
         """
         worlds = _named_worlds(do)
         submodels = {name: self.do(actions) if actions else self for name, actions in worlds.items()}
         table = read(evidence, self.variables, where="evidence", missing=missing)
-        noise = self._abduct(table, method, num_samples, seed, tuple(submodels.values()))
-        assert noise.factual is not None
-        found, natural = self._predict_worlds(
-            noise, {k: m._intervention for k, m in submodels.items()}, seed, factual=noise.factual
-        )
+        with self._model.compiling(compile):
+            noise = self._abduct(table, method, num_samples, seed, tuple(submodels.values()))
+            assert noise.factual is not None
+            found, natural = self._predict_worlds(
+                noise, {k: m._intervention for k, m in submodels.items()}, seed, factual=noise.factual
+            )
         return Counterfactual(found, factual=noise.factual, noise=noise, natural=natural)
 
     @torch.no_grad()
@@ -251,6 +293,7 @@ class Asking(Base):
             guide=self._model.guide,
             worlds=worlds,
             generator=generator,
+            run=self._model.run,
         )
 
     def _refuse_unseen_draws(self, table: Table) -> None:
@@ -324,6 +367,7 @@ class Asking(Base):
             factual=dict(factual or {}),
             base=self._intervention,
             labels=labels,
+            run=self._model.run,
         )
 
     def _predict_worlds(

@@ -5,7 +5,7 @@ import pytest
 
 from pyrocausal.errors import IdentifyError
 from pyrocausal.graph.causal_graph import CausalGraph
-from pyrocausal.identification import Outcome, Query, Symbol
+from pyrocausal.identification import Outcome, Query, Regime, Symbol
 from pyrocausal.identification.calculus import derive
 from pyrocausal.identification.rules import Conditional, Separation, rule_2, rule_3
 
@@ -66,3 +66,13 @@ def test_what_is_not_identified_has_no_derivation():
     graph = CausalGraph.from_string("x -> y; x <-> y")
     with pytest.raises(IdentifyError, match="the bow"):
         derive(graph, Query((Outcome.of("y", do=[Symbol("x")]),)))
+
+
+def test_an_experiment_that_sets_a_condition():
+    """P(y | do(x), z) from P(y | do(x, z)): rule 2 makes the condition an action."""
+    graph = CausalGraph.from_string("z -> x -> y; z -> y; x <-> y")
+    query = Query(tuple(Outcome.of(name, do=[Symbol("x")]) for name in ("z", "y")))
+    lines = derive(graph, query, [Regime(), Regime(do=frozenset({"x", "z"}))])
+    (line,) = [line for line in lines if line.formula == "P(y | do(x), z) = P(y | do(x, z))"]
+    assert line.rule == "rule 2 of do-calculus" and line.licence is not None
+    assert line.licence.holds(graph)
