@@ -31,7 +31,7 @@ import pyrocausal as pc
 # %% [markdown]
 # ## What the hospital saw
 #
-# These are real numbers (Charig et al. 1986). "Cured" means that the stone was gone after three months.
+# These are real numbers (Charig et al. 1986). "Cured" means that after three months no stone was left, or only grit.
 
 # %%
 patients = pd.DataFrame(
