@@ -1,9 +1,11 @@
 """The documentation site: `sphinx-build -W -q -b html tutorials tutorials/_build/html`. No network is needed.
 
-Tutorials (`NN_name.py`, jupytext percent format) are run only when asked for: PYROCAUSAL_DOCS_EXECUTE=cache.
+Tutorials (`NN_name.py`, jupytext percent format) show the runs that the tests kept. Those that have none are
+run: see `notebooks.py`.
 """
 
-import os
+import sys
+from pathlib import Path
 
 from pyrocausal import __version__
 
@@ -18,15 +20,15 @@ extensions = [
     "sphinx.ext.mathjax",
     "myst_nb",
 ]
-exclude_patterns = ["_build", "conf.py", "**.ipynb_checkpoints"]
+exclude_patterns = ["_build", "conf.py", "notebooks.py", "**.ipynb_checkpoints"]
 default_role = "py:obj"  # `name` in a docstring links to the name where there is one, and is code where not
 
 html_theme = "furo"
 html_title = f"pyrocausal {release}"
 
-nb_execution_mode = os.environ.get("PYROCAUSAL_DOCS_EXECUTE", "off")
-nb_execution_raise_on_error = True
-nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+sys.path.insert(0, str(Path(__file__).parent))
+nb_custom_formats = {".py": "notebooks.read"}
+nb_execution_mode = "off"  # the reader gives runs
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 

@@ -72,7 +72,8 @@ def worlds(term: Term) -> list[World]:
     return list(dict.fromkeys(v.world for part in (*term.of, *term.given) for v in variables(part)))
 
 
-OPERATIONS: dict[str, Callable[[float, float], float]] = {
+#: On numbers, and on tensors.
+OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
