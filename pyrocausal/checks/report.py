@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pyrocausal import cards, plots
+from pyrocausal.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,7 +136,18 @@ class Report:
         return self.verdict != "fail"
 
     def of(self, check: str) -> tuple[Finding, ...]:
-        """The findings of one check."""
+        """The findings of one check.
+
+        Raises:
+            DataError: there is no such check.
+        """
+        names = list(dict.fromkeys(finding.check for finding in self.findings))
+        if check not in names:
+            raise DataError(
+                f"the report has no check {check!r}",
+                why=f"its checks are {', '.join(names)}",
+                fix=did_you_mean(str(check), names) or "use one of these",
+            )
         return tuple(f for f in self.findings if f.check == check)
 
     def to_pandas(self) -> pd.DataFrame:
