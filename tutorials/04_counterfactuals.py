@@ -22,9 +22,9 @@
 import math
 
 import matplotlib.pyplot as plt
-import torch
 import pyro
 import pyro.distributions as dist
+import torch
 
 import pyrocausal as pc
 

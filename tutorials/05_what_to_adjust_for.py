@@ -95,7 +95,7 @@ def cohort():
     age = pyro.sample("age", dist.Normal(50.0, 10.0))
     salt = pyro.sample("salt", dist.Normal(8.0, 2.0))
     distance = pyro.sample("distance", dist.Normal(5.0, 2.0))
-    app = pyro.sample("app", dist.Normal(1.5 * sporty + 1.5 * family, 0.5))
+    pyro.sample("app", dist.Normal(1.5 * sporty + 1.5 * family, 0.5))
     exercise = pyro.sample("exercise", dist.Normal(8.0 - 0.05 * age - 0.4 * distance + 1.0 * sporty, 1.0))
     weight_lost = pyro.sample("weight_lost", dist.Normal(0.8 * exercise, 1.0))
     mean = 90 + 0.5 * age + 1.5 * salt + 5.0 * family - 1.0 * exercise - 1.25 * weight_lost
@@ -188,7 +188,9 @@ print("… age and app known:       ", exercise_and_pressure.open_paths("exercis
 
 # %%
 print("smallest:", *adjustment_set(scm.graph, "exercise", "pressure", "minimum"))
-print("all valid ones:", [sorted(z) for z in adjustment_sets(scm.graph, "exercise", "pressure", minimal=False)])
+print(
+    "all valid ones:", [sorted(z) for z in adjustment_sets(scm.graph, "exercise", "pressure", minimal=False)]
+)
 print("all columns?", why_no_adjustment(scm.graph, "exercise", "pressure", columns))
 
 # %% [markdown]
