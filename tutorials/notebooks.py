@@ -7,7 +7,8 @@ Percent files open in Jupyter with jupytext. A cell may have tags:
 
 - `exercise`: the reader fills in the blank, `...`;
 - `solution`, `hide-cell`: it is folded, and fills in only what the reader left blank;
-- `check`: asserts that say what went wrong.
+- `check`: asserts that say what went wrong;
+- `warns`: a warning is shown, and talked about in the text. Other cells are silent.
 """
 
 from __future__ import annotations
