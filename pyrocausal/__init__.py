@@ -1,6 +1,6 @@
 """pyrocausal: an SCM is a Pyro program for one unit, and Pearl's three rungs are three short calls on it."""
 
-from pyrocausal import guides, mechanisms
+from pyrocausal import guides, mechanisms, plots
 from pyrocausal._version import __version__ as __version__
 from pyrocausal.answer import Answer
 from pyrocausal.calibration import Calibration, check_abduction
@@ -23,6 +23,7 @@ from pyrocausal.effects import (
 from pyrocausal.errors import PyrocausalError
 from pyrocausal.estimation import Estimate, estimate
 from pyrocausal.exogenous import Exogenous, Law, exogenous
+from pyrocausal.explorer import Explorer, explore
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import abduct, do, predict
 from pyrocausal.intervene import edge, natural, policy
@@ -39,6 +40,7 @@ __all__ = [
     "Counterfactual",
     "Estimate",
     "Exogenous",
+    "Explorer",
     "Law",
     "Noise",
     "Posterior",
@@ -58,6 +60,7 @@ __all__ = [
     "ett",
     "estimate",
     "exogenous",
+    "explore",
     "guides",
     "identify",
     "ite",
@@ -67,6 +70,7 @@ __all__ = [
     "nie",
     "pn",
     "pns",
+    "plots",
     "policy",
     "predict",
     "ps",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from pyrocausal import cards, plots
 from pyrocausal.errors import QueryError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RUNGS = {1: "seeing", 2: "doing", 3: "imagining"}
 
@@ -62,7 +66,9 @@ class Answer:
         value: a number; for a distribution, a Series of probabilities, or a DataFrame of draws.
         interval: (low, high) of 95 %, or None where only the Monte Carlo error is known.
         interval_of: what the interval covers: "bootstrap over refits" or "posterior of the weights".
-        error: the Monte Carlo standard error of `value`; 0 where nothing was sampled.
+        error: the Monte Carlo standard error of `value`; 0 where nothing was sampled, and NaN where the units
+            drawn do not differ, so that it can't be told.
+        exact: whether nothing was sampled.
         draws: of the value: one a refit, or one a draw of the weights; None without either.
         rung: 1 seeing, 2 doing, 3 imagining.
         population: whom it is about.
@@ -77,6 +83,7 @@ class Answer:
     population: str
     certificate: Certificate
     error: float | None = None
+    exact: bool = False
     interval: tuple[float, float] | None = None
     interval_of: str = ""
     draws: Tensor | None = None
@@ -91,6 +98,12 @@ class Answer:
                 fix="ask for E[…] or P(… > 0), or read .value",
             )
         return self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else str(self)
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(float(self), digits)
 
     def to_pandas(self) -> pd.DataFrame:
         """A number as one row (value, error, low, high, rung, identified); a distribution as it is."""
@@ -107,6 +120,10 @@ class Answer:
         }
         return pd.DataFrame([row], index=pd.Index([self.question], name="question"))
 
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """`pyrocausal.plots.answer` of this."""
+        return plots.answer(self, ax=ax)
+
     def _lines(self) -> list[tuple[str, str]]:
         """What there is to say, as (name, text)."""
         lines = [("rung", f"{self.rung}, {RUNGS[self.rung]}"), ("population", self.population)]
@@ -114,11 +131,17 @@ class Answer:
             low, high = self.interval
             lines.append(("95 % interval", f"{low:.4g} to {high:.4g} ({self.interval_of})"))
         if self.error is not None:
-            exact = "0, nothing was sampled" if self.error == 0 else f"{self.error:.2g}"
-            lines.append(("Monte Carlo error", exact))
+            lines.append(("Monte Carlo error", self._error()))
         lines.append(("certificate", str(self.certificate)))
         lines += [("estimand", formula) for formula in self.certificate.formulas()]
         return lines + [("mind", warning) for warning in self.warnings]
+
+    def _error(self) -> str:
+        if self.exact:
+            return "0, nothing was sampled"
+        return (
+            "not known: the units drawn do not differ" if math.isnan(self.error or 0) else f"{self.error:.2g}"
+        )
 
     def _headline(self) -> str:
         if isinstance(self.value, float):
@@ -132,22 +155,14 @@ class Answer:
         return "\n".join([self._headline(), *(f"  {name:<{width}}  {text}" for name, text in lines)])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for name, text in self._lines()
-        )
+        said = cards.rows((name, text) for name, text in self._lines() if name != "estimand")
+        formulas = "".join(cards.formula(e.latex()) for e in self.certificate.estimands if e.identified)
+        folded = cards.details("estimand", formulas) if formulas else ""
         if isinstance(self.value, float):
-            head = f"<b>{html.escape(self._headline())}</b>"
-        else:
-            value = (
-                self.value.to_frame("probability")
-                if isinstance(self.value, pd.Series)
-                else self.value.describe()
-            )
-            head = f"<b>{html.escape(self.question)}</b>{value.to_html()}"
-        formulas = "".join(f"<p>$${e.latex()}$$</p>" for e in self.certificate.estimands if e.identified)
-        return f"<div>{head}<table>{rows}</table>{formulas}</div>"
+            return cards.card(self._headline(), said, folded)
+        series = isinstance(self.value, pd.Series)
+        value = self.value.to_frame("probability") if series else self.value.describe()
+        return cards.card(self.question, cards.frame(value), said, folded)
 
 
 def middle(draws: Tensor) -> tuple[float, float]:

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pyrocausal import plots
+from pyrocausal import cards, plots
 from pyrocausal.abduct import prior
 from pyrocausal.errors import DataError, EvidenceError
 from pyrocausal.randomness import generator_of
@@ -186,8 +186,7 @@ class Calibration:
         return f"{self._title()}\n{table}\n{self._verdict()}"
 
     def _repr_html_(self) -> str:
-        table = self.to_pandas().to_html(float_format="{:.2g}".format)
-        return f"<div><b>{self._title()}</b>{table}{self._verdict()}</div>"
+        return cards.card(self._title(), cards.frame(self.to_pandas()), f"<p>{self._verdict()}</p>")
 
 
 # ---- units whose noise is known

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pyrocausal import cards
 from pyrocausal.errors import DataError, UnknownVariable, did_you_mean
 from pyrocausal.variables import Variable
 
@@ -200,7 +201,7 @@ class Samples(Mapping[str, Tensor]):
         return f"{type(self).__name__}: {self._title()}\n{self._preview().to_string(max_rows=6)}"
 
     def _repr_html_(self) -> str:
-        return f"<div><b>{type(self).__name__}</b>: {self._title()}{self._preview().to_html()}</div>"
+        return cards.card(type(self).__name__, cards.frame(self._preview()), beside=self._title())
 
     def _preview(self) -> pd.DataFrame:
         first = {k: (v[:, :5] if self.has_draws else v[:5]) for k, v in self.values_.items()}

@@ -68,6 +68,7 @@ def ask(
     return Answer(
         value=value.mean().item(),
         error=error,
+        exact=found.exact,
         interval=interval,
         interval_of=of,
         draws=draws,
@@ -88,8 +89,13 @@ def _refitted(found: Asked, replicas: int, options: Mapping[str, Any]) -> Tensor
     """The value after each refit to resampled rows, for those rows."""
 
     def statistic(model: Any, rows: Any) -> Tensor:
-        again = Asked(model, found.tree, found.text, rows, found.num_samples, found.seed)
-        return again.number()[0].mean()
+        try:
+            again = Asked(model, found.tree, found.text, rows, found.num_samples, found.seed)
+            return again.number()[0].mean()
+        except QueryError as error:
+            raise QueryError(
+                f"in a resample, {error.what}", why="few rows have it", fix="widen the condition"
+            ) from error
 
     return found.scm.bootstrap(
         found.data, statistic, replicas=replicas, **{"seed": found.seed or 0, **options}

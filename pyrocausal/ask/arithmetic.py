@@ -11,14 +11,8 @@ import torch
 from torch import Tensor
 
 from pyrocausal.query.syntax import Call, Comparison, Level, Node, Number, Operation
+from pyrocausal.query.worlds import OPERATIONS
 
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "^": operator.pow,
-}
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "log": torch.log,
     "exp": torch.exp,

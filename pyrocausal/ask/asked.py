@@ -21,6 +21,7 @@ from pyrocausal.query.worlds import equality, terms, worlds
 logger = logging.getLogger("pyrocausal")
 
 UNITS = 50_000  # drawn from the model
+UNITS_A_WEIGHT = 5_000  # for each draw of weights that all units share
 FEW = 200  # units of equal weight below which a number is called rough
 
 
@@ -64,7 +65,7 @@ class Asked:
                 self.text,
                 evidence=evidence,
                 evidence_world=world,
-                units=self.num_samples or UNITS,
+                units=self.num_samples or (UNITS_A_WEIGHT if self.scm._model.structure.shared else UNITS),
                 seed=self.seed,
                 exact_only=exact_only,
             )
@@ -104,7 +105,19 @@ class Asked:
                 "units": {str(t): e.ess.min().item() for t, e in each.items()},
             }
         )
-        return value.detach(), (variance.mean() / len(variance)).sqrt().item(), table
+        return value.detach(), self._error(value.detach(), variance), table
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing was sampled: all units that there can be, or rows whose noise is known."""
+        return all(p.exact or (p.rows and p.draws == (1, 1)) for p in self._populations.values())
+
+    def _error(self, value: Tensor, variance: Tensor) -> float:
+        """Of the mean over draws of the weights, if there are some; these vary by their units' draws, too."""
+        if self.exact:
+            return 0.0
+        error = value.std() / len(value) ** 0.5 if len(value) > 1 else variance.mean().sqrt()
+        return error.item() or float("nan")
 
     def _variance(self, each: Mapping[Term, Estimate], slopes: Mapping[Node, Any]) -> Tensor:
         """By the delta method; terms on the same units add up unit by unit."""

@@ -19,6 +19,8 @@ from pyrocausal.abduct.countable import affordable
 from pyrocausal.abduct.enumeration import TooManyAtoms
 from pyrocausal.abduct.problem import Problem
 from pyrocausal.ask.actions import actions
+from pyrocausal.errors import QueryError
+from pyrocausal.intervene import Edge, Natural
 from pyrocausal.query.syntax import Variable, World
 from pyrocausal.randomness import generator_of
 from pyrocausal.samples import Noise, Samples
@@ -26,6 +28,7 @@ from pyrocausal.table import Table, read
 
 FACTUAL: World = ()
 EXACT = "enumerate"
+WEIGHTS = 400  # draws of the weights, where units share some
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Population:
     method: str = "sampled"
     told: frozenset[Variable] = frozenset()
 
+    @property
+    def draws(self) -> tuple[int, int]:
+        """How many of the weights, and of a unit's noise."""
+        like = next(iter(next(iter(self.worlds.values())).values()))
+        return like.shape[0], like.shape[1]
+
     def values(self, variable: Variable) -> Tensor:
         """`(weights, draws, units)`, in double precision."""
         return self.worlds[variable.world][variable.name].double()
@@ -68,9 +77,11 @@ def of_model(
     exact_only: bool = False,
 ) -> Population | None:
     """Units of the model, given evidence in one of the worlds; None if `exact_only` and that can't be had."""
+    _refuse_nested(scm)
     submodels = {world: scm.do(actions(world, text)) if world else scm for world in worlds}
     interventions = {world: model._intervention for world, model in submodels.items()}
     if scm._model.structure.shared:
+        _refuse_density(evidence)
         return None if exact_only else _under_weights(scm, interventions, units, seed)
     told = frozenset(Variable(name, evidence_world) for name in evidence)
     base = scm if evidence_world == FACTUAL else submodels[evidence_world]
@@ -87,6 +98,24 @@ def of_model(
     else:
         noise = Noise(prior(scm.variables, units, problem.generator))
     return _run(scm, noise, interventions, seed, told)
+
+
+def _refuse_density(evidence: Mapping[str, float]) -> None:
+    for name in evidence:
+        raise QueryError(
+            f"'{name}' is continuous, and given by its value",
+            why="that weighs units by a density, which is not supported where weights have a posterior",
+            fix=f"give an interval, e.g. {evidence[name] - 0.1:g} < {name} < {evidence[name] + 0.1:g}",
+        )
+
+
+def _refuse_nested(scm: Any) -> None:
+    if any(isinstance(action, Natural | Edge) for _, _, _, action in scm._intervention.items()):
+        raise QueryError(
+            "this submodel takes natural values from another world",
+            why="questions are put to the model without it",
+            fix="ask the model itself, with subscripts: E[y_{x=1, m_{x=0}}]",
+        )
 
 
 def _by_name(variables: Sequence[Any]) -> dict[str, Any]:
@@ -152,8 +181,8 @@ def _shaped(samples: Samples, change: Any) -> Samples:
 
 
 def _under_weights(scm: Any, interventions: Mapping[World, Any], units: int, seed: int | None) -> Population:
-    """Units for every draw of the weights' posterior."""
-    draws = scm._copies(units)
+    """Units for each of many draws of the weights' posterior (of the prior, before `fit`)."""
+    draws = min(WEIGHTS, *(len(x) for x in scm._model.program.weights_posterior.values()))
     generator = generator_of(seed)
     with scm._weighted(draws, units, generator):
         noise = prior(scm.variables, units * draws, generator)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pyrocausal import plots
+from pyrocausal import cards, plots
+from pyrocausal.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: From good to bad. A note is a number without a threshold; what is not run says why.
 VERDICTS = ("note", "not run", "pass", "warn", "fail")
-_COLOURS = {"pass": "#2e8b57", "warn": "#c77700", "fail": "#d33f3f"}  # legible on white and on black
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,18 @@ class Report:
         return self.verdict != "fail"
 
     def of(self, check: str) -> tuple[Finding, ...]:
-        """The findings of one check."""
+        """The findings of one check.
+
+        Raises:
+            DataError: there is no such check.
+        """
+        names = list(dict.fromkeys(finding.check for finding in self.findings))
+        if check not in names:
+            raise DataError(
+                f"the report has no check {check!r}",
+                why=f"its checks are {', '.join(names)}",
+                fix=did_you_mean(str(check), names) or "use one of these",
+            )
         return tuple(f for f in self.findings if f.check == check)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -151,7 +162,7 @@ class Report:
         """A row a check: its worst verdict, and how many passed."""
         rows = []
         for check, found in self._by_check().items():
-            tested = [f for f in found if f.verdict in _COLOURS]
+            tested = [f for f in found if f.verdict in cards.GOOD]
             passed = sum(f.verdict == "pass" for f in tested)
             several = len(found) > 1 and tested
             worst = max(found, key=_badness)
@@ -181,20 +192,16 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        cells = [
-            (escape(row.check), _badge(row.verdict), escape(row.result))
+        lines = [
+            (escape(row.check), cards.badge(row.verdict), escape(row.result))
             for row in self.summary().itertuples()
         ]
-        summary = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in cells)
         said = "".join(
-            f"<li>{_badge(f.verdict)} <b>{escape(f.check)}</b>: {escape(_sentence(f))}</li>"
+            f"<li>{cards.badge(f.verdict)} <b>{escape(f.check)}</b>: {escape(_sentence(f))}</li>"
             for f in self._to_say()
         )
-        head = "<tr><th>check</th><th>verdict</th><th>result</th></tr>"
-        return (
-            f"<div><b>Checks: {_badge(self.verdict)}</b> {escape(self.rows)}"
-            f"<table>{head}{summary}</table><ul>{said}</ul></div>"
-        )
+        summary = cards.table(("check", "verdict", "result"), lines)
+        return cards.card(f"Checks: {self.verdict}", summary, f"<ul>{said}</ul>", beside=self.rows)
 
 
 def _worst(findings: Iterable[Finding]) -> str:
@@ -221,9 +228,3 @@ def _sentence(finding: Finding) -> str:
     parts = [finding.about + (f" ({number})" if number else ""), finding.meaning]
     said = ": ".join(part for part in parts if part)
     return f"{said}. {finding.todo[:1].upper()}{finding.todo[1:]}".strip(". ") + "."
-
-
-def _badge(verdict: str) -> str:
-    colour = _COLOURS.get(verdict)
-    style = f' style="color:{colour};font-weight:bold"' if colour else ""
-    return f"<span{style}>{verdict}</span>"

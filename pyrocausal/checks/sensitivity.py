@@ -57,7 +57,7 @@ def risk_ratio_of_difference(difference: float, sd: float) -> float:
     >>> round(risk_ratio_of_difference(0.5, 1.0), 3)
     1.576
     """
-    return math.exp(0.91 * difference / sd)
+    return math.exp(min(0.91 * difference / sd, 700.0))
 
 
 # ---- partial R²

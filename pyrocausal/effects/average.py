@@ -11,7 +11,8 @@ from pyrocausal.answer import Answer
 from pyrocausal.ask import ask
 from pyrocausal.effects.writing import names, setting
 from pyrocausal.errors import QueryError
-from pyrocausal.query.syntax import quote
+from pyrocausal.query import parse
+from pyrocausal.query.syntax import Term, quote
 from pyrocausal.samples import Counterfactual
 from pyrocausal.variables import check_names
 
@@ -85,11 +86,16 @@ def cate(
         given: conditions as text, `"age > 50, sex=\\"female\\""`, or a mapping of variable to value.
     """
     y, t = names(scm, outcome, treatment)
+    if not given:
+        raise QueryError("given= has no condition", fix='write e.g. given="age > 50", or ask for pc.ate(…)')
     if isinstance(given, Mapping):
         check_names(given, scm.variables, where="given")
         given = ", ".join(setting(quote(name), value) for name, value in given.items())
     contrast = f"{y}_{{{setting(t, treated)}}} - {y}_{{{setting(t, control)}}}"
-    return ask(scm, f"E[{contrast} | {given}]", **options)
+    question = f"E[{contrast} | {given}]"
+    if not isinstance(parse(question), Term):
+        raise QueryError(f"given={given!r} is more than conditions", fix='write e.g. given="age > 50"')
+    return ask(scm, question, **options)
 
 
 def ite(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from pyrocausal import cards, plots
 from pyrocausal.abduct import prior
 from pyrocausal.answer import Certificate
 from pyrocausal.ask.certify import certify
@@ -20,7 +21,10 @@ from pyrocausal.query import parse
 from pyrocausal.query.syntax import quote
 from pyrocausal.randomness import generator_of
 from pyrocausal.samples import Noise
-from pyrocausal.table import whole
+from pyrocausal.table import read, whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 AT_ONCE = 500_000  # units times doses in one pass
 
@@ -43,13 +47,17 @@ class DoseResponse:
     def to_pandas(self) -> pd.DataFrame:
         return self.curve
 
+    def plot(self, *, ax: Axes | None = None, **options: Any) -> Axes:
+        """`pyrocausal.plots.dose_response` of this."""
+        return plots.dose_response(self, ax=ax, **options)
+
     def __repr__(self) -> str:
         head = f"E[{quote(self.outcome)} | do({quote(self.treatment)})]"
         return f"{head}\n{self.curve.to_string(max_rows=12)}\n{self.certificate}"
 
     def _repr_html_(self) -> str:
-        head = f"<b>E[{self.outcome} | do({self.treatment})]</b>"
-        return f"<div>{head}{self.curve.to_html(max_rows=12)}{self.certificate.text}</div>"
+        title = f"E[{quote(self.outcome)} | do({quote(self.treatment)})]"
+        return cards.card(title, cards.frame(self.curve), beside=str(self.certificate))
 
 
 def dose_response(
@@ -78,7 +86,10 @@ def dose_response(
     [1.0, 4.0]
     """
     names(scm, outcome, treatment)
-    values = np.asarray(list(doses), dtype=float)
+    try:
+        values = np.asarray(list(doses), dtype=float)
+    except (TypeError, ValueError):
+        values = np.empty((0, 0))
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise QueryError(f"doses={doses!r} is no list of numbers", fix="pass e.g. numpy.linspace(0, 10, 50)")
     if scm._model.structure.shared:
@@ -87,7 +98,8 @@ def dose_response(
         count = whole(10_000 if num_samples is None else num_samples, "num_samples", least=2)
         noise = Noise(prior(scm.variables, count, generator_of(seed)))
     else:
-        noise = scm.abduct(data, num_samples=num_samples, seed=seed)
+        table = read(data, scm.variables, where="data", need=scm._needed())
+        noise = scm._abduct(table, "auto", num_samples, seed, (scm.do({treatment: values[0]}),))
     rows = [_at_doses(scm, noise, treatment, outcome, chunk) for chunk in _chunks(values, noise)]
     curve = pd.DataFrame(np.concatenate(rows), pd.Index(values, name=treatment), ["mean", "error"])
     question = f"E[{quote(outcome)} | do({quote(treatment)}={values[0]})]"

@@ -29,6 +29,8 @@ def cde(
         mediators: the value that each is held at.
     """
     y, t = names(scm, outcome, treatment)
+    if not isinstance(mediators, Mapping) or not mediators:
+        raise QueryError(f"mediators={mediators!r} holds nothing", fix='write e.g. {"m": 0}')
     check_names(mediators, scm.variables, where="mediators")
     held = ", ".join(setting(quote(name), value) for name, value in mediators.items())
     one, zero = setting(t, treated), setting(t, control)
@@ -60,7 +62,7 @@ def nde(
     """
     y, t = names(scm, outcome, treatment)
     one, zero = setting(t, treated), setting(t, control)
-    natural = _natural(scm, mediators, zero)
+    natural = _natural(scm, mediators, treatment, outcome, zero)
     return ask(scm, f"E[{y}_{{{one}, {natural}}}] - E[{y}_{{{zero}}}]", **options)
 
 
@@ -80,13 +82,21 @@ def nie(
     """
     y, t = names(scm, outcome, treatment)
     one, zero = setting(t, treated), setting(t, control)
-    natural = _natural(scm, mediators, one)
+    natural = _natural(scm, mediators, treatment, outcome, one)
     return ask(scm, f"E[{y}_{{{zero}, {natural}}}] - E[{y}_{{{zero}}}]", **options)
 
 
-def _natural(scm: Any, mediators: str | Iterable[str], world: str) -> str:
+def _natural(scm: Any, mediators: str | Iterable[str], treatment: str, outcome: str, world: str) -> str:
     named = [mediators] if isinstance(mediators, str) else list(mediators)
     if not named:
         raise QueryError("no mediators are named", fix='pass their names, e.g. "m" or ["m1", "m2"]')
     check_names(named, scm.variables, where="mediators")
+    between = scm.graph.descendants(treatment) & scm.graph.ancestors(outcome)
+    for name in named:
+        if name not in between:
+            raise QueryError(
+                f"'{name}' is no mediator: no path leads from '{treatment}' through it to '{outcome}'",
+                why=f"between them are {', '.join(between) or 'none'}",
+                fix="name one of these",
+            )
     return ", ".join(f"{quote(name)}_{{{world}}}" for name in named)

@@ -11,11 +11,12 @@ with r = 1 for everybody and r = e_s for those with T=s (Hahn 1998; for levels b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from pyrocausal.errors import EstimateError
 from pyrocausal.estimation import overlap
@@ -109,14 +110,33 @@ class Arms:
 def difference(
     strategy: Backdoor, frame: pd.DataFrame, question: Question, learners: Learners, plan: Plan
 ) -> Estimate:
-    """The difference in means. The Wald interval (Welch) is valid if the treatment was randomised."""
+    """The difference in means. Welch's interval is valid if the treatment was randomised.
+
+    With clusters it is the Wald interval of their sums.
+    """
     arms = Arms.of(Backdoor(strategy.treatment, strategy.outcome), frame, question, plan)
     means = [arms.y[arms.codes == code].mean() for code in arms.compared]
     influence = sum(
         sign * arms.arm(code) * (arms.y - mean) / arms.arm(code).mean()
         for sign, code, mean in zip((1, -1), arms.compared, means)
     )
-    return one_step(arms, plan, "difference in means", means, np.asarray(influence), {}, ())
+    found = one_step(arms, plan, "difference in means", means, np.asarray(influence), {}, ())
+    return found if plan.clusters is not None else _welch(found, arms, plan)
+
+
+def _welch(found: Estimate, arms: Arms, plan: Plan) -> Estimate:
+    """Welch (1947): variances of their own, and the degrees of freedom of Satterthwaite (1946)."""
+    groups = [arms.y[arms.codes == code] for code in arms.compared]
+    sizes = [len(y) for y in groups]
+    if min(sizes) < 2:
+        raise EstimateError(
+            f"{min(sizes)} row has one of the two values", why="a group's spread needs two", fix="add rows"
+        )
+    parts = np.array([y.var(ddof=1) / n for y, n in zip(groups, sizes)])
+    error = float(np.sqrt(parts.sum()))
+    freedom = parts.sum() ** 2 / (parts**2 / (np.array(sizes) - 1)).sum() if error > 0 else 1.0
+    reach = error * float(stats.t.ppf(0.5 + plan.level / 2, freedom))
+    return replace(found, std_error=error, interval=(found.value - reach, found.value + reach))
 
 
 def aipw(

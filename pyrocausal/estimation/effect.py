@@ -42,9 +42,9 @@ DOSE_METHODS: dict[str, Method] = {
 
 def estimate(
     what: str | Estimand | Strategy,
-    treatment: str | pd.DataFrame,
-    data: pd.DataFrame | None = None,
+    treatment: str | pd.DataFrame | None = None,
     /,
+    data: pd.DataFrame | None = None,
     *,
     adjust: Sequence[str] | None = None,
     graph: CausalGraph | str | None = None,
@@ -116,13 +116,14 @@ def estimate(
     1794
     """
     if isinstance(what, (Estimand, Strategy)):
-        if data is not None or not all(way is None for way in (adjust, graph, mediators, instruments)):
+        both = treatment is not None and data is not None
+        if both or not all(way is None for way in (adjust, graph, mediators, instruments)):
             raise EstimateError(
-                f"a {type(what).__name__} says all of how the effect is identified",
+                f"the {type(what).__name__} says all of how the effect is identified",
                 fix="pass it and the data alone, with options of the method",
             )
         strategy = identified.by_estimand(what) if isinstance(what, Estimand) else what
-        data = treatment  # type: ignore[assignment]
+        data = treatment if data is None else data  # type: ignore[assignment]
     else:
         if not isinstance(what, str) or not isinstance(treatment, str):
             raise EstimateError(
@@ -131,12 +132,32 @@ def estimate(
             )
         columns = data.columns if isinstance(data, pd.DataFrame) else ()
         strategy = _strategy(what, treatment, adjust, graph, mediators, instruments, method, columns)
+    _check_types(method, clusters)
     question = Question(contrast, effect, trim)
+    _refuse_unused(strategy, question, learners)
     frame = read(data, strategy, clusters)
     estimator = _estimator(strategy, frame, method, question)
     groups = None if clusters is None else np.unique(frame[clusters].to_numpy(), return_inverse=True)[1]
     plan = Plan(len(frame), groups, folds, replicas, level, seed)
     return estimator(strategy, frame, question, by_role(learners), plan)
+
+
+def _check_types(method: Any, clusters: Any) -> None:
+    for name, value in (("method", method), ("clusters", "" if clusters is None else clusters)):
+        if not isinstance(value, str):
+            raise EstimateError(f"{name}={value!r} is no text", fix=f'write {name}="..."')
+
+
+def _refuse_unused(strategy: Strategy, question: Question, learners: Any) -> None:
+    """Arguments that would change nothing."""
+    kind = type(strategy).__name__
+    if isinstance(strategy, PlugIn | Instrument) and learners != "smooth":
+        raise EstimateError(f"learners={learners!r} with {kind}", why="it learns nothing", fix="leave it out")
+    if isinstance(strategy, PlugIn) and not strategy.treatment and question.contrast != (1, 0):
+        raise EstimateError(
+            f"contrast={question.contrast!r} with a formula that has the treatment's value in it",
+            fix="leave it out, or identify P(y | do(t)) for any value",
+        )
 
 
 def _strategy(
@@ -156,9 +177,9 @@ def _strategy(
         given = [*given, "adjust"] if len(given) == 1 else given
         raise EstimateError(f"{' and '.join(given)} are two ways to identify the effect", fix="choose one")
     if mediators is not None:
-        return FrontDoor(treatment, outcome, mediators, adjust or ())
+        return FrontDoor(treatment, outcome, mediators, () if adjust is None else adjust)
     if instruments is not None:
-        return Instrument(treatment, outcome, instruments, adjust or ())
+        return Instrument(treatment, outcome, instruments, () if adjust is None else adjust)
     if graph is not None:
         return identified.by_graph(graph, treatment, outcome, columns, method)
     if adjust is None and method != "difference":
@@ -167,7 +188,7 @@ def _strategy(
             why="a difference between groups is an effect only if nothing confounds it",
             fix="pass adjust=[...] (an empty list if it was randomised), graph=, mediators= or instruments=",
         )
-    return Backdoor(treatment, outcome, adjust or ())
+    return Backdoor(treatment, outcome, () if adjust is None else adjust)
 
 
 def _estimator(strategy: Strategy, frame: pd.DataFrame, method: str, question: Question) -> Method:

@@ -74,4 +74,7 @@ def _overlap(arms: Arms, e: np.ndarray, ratios: dict) -> tuple[dict, tuple[str, 
         {level: e[code] for level, code in named.items()}, weights, everybody, shares, arms.strategy.treatment
     )
     sizes = {level: float(r.sum() ** 2 / (r**2).sum()) for level, r in ratios.items()}
+    for level, ratio in ratios.items():
+        more = overlap.concentrated(ratio, f"the mediators' ratio for {arms.strategy.treatment}={level!r}")
+        warnings = (*warnings, *more)
     return {**found, "effective sample size of the mediators' ratios": sizes}, warnings

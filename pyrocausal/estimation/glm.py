@@ -19,6 +19,7 @@ import numpy as np
 
 PENALTIES = 10.0 ** np.arange(1, -5, -1)  # of features with variance 1; the first all but switches them off
 STABILISER = 1e-5  # penalty of the linear part, for collinear columns and separated classes
+INTERCEPT = 1e-8  # penalty of the intercept of a logistic regression
 KNOTS = 5  # of each natural spline, from the 1st to the 99th percentile
 TAIL = 0.005  # of each column's distribution at either end, in which products hold it constant
 MOST_PRODUCTS = 300  # pairs of columns; with more columns than that gives, none
@@ -138,7 +139,8 @@ class Fits:
         best, least = beta.copy(), np.full(len(beta), np.inf)
         for penalty in PENALTIES if penalised.any() else PENALTIES[:1]:
             ridge = size * (penalty * penalised + STABILISER * (1 - penalised))
-            ridge[:, 0] = 0.0  # the intercept's
+            # The intercept's: none, but where one class alone would send it to infinity.
+            ridge[:, 0] = INTERCEPT * size[:, 0] if self.binary else 0.0
             beta, hessian = self.newton(ridge, beta)
             loss = self.left_out_loss(beta, hessian)
             better = loss < least

@@ -85,6 +85,11 @@ def by_estimand(estimand: Estimand) -> Strategy:
     if expression is None:
         estimand.latex()  # raises, and says why
         raise AssertionError
+    if estimand.question:
+        raise EstimateError(
+            f"{estimand.question} is less than a distribution, and what is estimated is a mean",
+            fix="make the event a column of 0 and 1, and ask for its mean",
+        )
     if len(query.outcomes) != 1 or query.rung > 2:
         raise EstimateError(
             f"{query} is no mean of one outcome in one world",

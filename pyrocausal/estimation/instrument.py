@@ -45,6 +45,7 @@ def instrument(
     spare = math.sqrt((len(y) - 1) / (len(y) - columns - 1))  # HC1, in place of n / (n - 1)
     error = plan.standard_error(influence) * spare
     f = _first_stage_f(z, t, plan)
+    _check_contrast(strategy, frame, question)
     step = _step(question)
     if z.shape[1] == 1:
         ranges = _scaled(_anderson_rubin_robust(z[:, 0], y, t, plan), step)
@@ -85,10 +86,23 @@ def _target(strategy: Instrument, frame: pd.DataFrame, question: Question) -> st
     return f"linear {text}, of those whom {' and '.join(strategy.instruments)} moves"
 
 
+def _check_contrast(strategy: Instrument, frame: pd.DataFrame, question: Question) -> None:
+    column = frame[strategy.treatment]
+    if is_binary(column.to_numpy()) and not set(question.contrast) <= set(column.unique().tolist()):
+        raise EstimateError(
+            f"contrast={question.contrast!r}",
+            why=f"'{strategy.treatment}' is {' or '.join(map(str, sorted(column.unique().tolist())))}",
+            fix="compare values that it has",
+        )
+
+
 def _step(question: Question) -> float:
     a, b = question.contrast
     try:
-        return float(a) - float(b)
+        step = float(a) - float(b)
+        if not math.isfinite(step):
+            raise ValueError
+        return step
     except (TypeError, ValueError):
         raise EstimateError(
             f"contrast={question.contrast!r}",

@@ -86,7 +86,7 @@ class Sklearn:
         for target, often in zip(y, weights):
             drawn = np.repeat(np.arange(len(rows)), often.astype(int))
             fitted = self._clone().fit(rows[drawn], target[drawn])
-            found.append(fitted.predict_proba(there)[:, 1] if classify else fitted.predict(there))
+            found.append(_of_one(fitted, there) if classify else fitted.predict(there))
         return np.stack(found)
 
     def probabilities(self, x: pd.DataFrame, codes: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
@@ -153,3 +153,10 @@ def by_role(given: Any) -> Learners:
     else:
         given = dict.fromkeys(ROLES, given)
     return {role: learner(given.get(role, "smooth")) for role in ROLES}
+
+
+def _of_one(classifier: Any, there: np.ndarray) -> np.ndarray:
+    """The probability of 1; a classifier that saw one class has a single column."""
+    shown = classifier.predict_proba(there)
+    classes = list(classifier.classes_)
+    return shown[:, classes.index(1)] if 1 in classes else np.zeros(len(there))

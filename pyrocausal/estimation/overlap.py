@@ -57,6 +57,22 @@ def check_strata(
                     )
 
 
+def concentrated(weights: np.ndarray, where: str) -> list[str]:
+    """A warning if one row has much of all weight.
+
+    Raises:
+        EstimateError: it has most of it.
+    """
+    top = float(weights.max() / weights.sum())
+    if top > TOO_HEAVY:
+        raise EstimateError(
+            f"no overlap: one row would have {top:.0%} of the weight at {where}",
+            why="what it had was all but impossible for it",
+            fix=REMEDY,
+        )
+    return [f"one row has {top:.0%} of the weight at {where}"] if top > HEAVY else []
+
+
 def check(
     propensities: Mapping[Any, np.ndarray],
     weights: Mapping[Any, np.ndarray],
@@ -89,15 +105,7 @@ def check(
             warnings.append(
                 f"poor overlap: for {lost:.1%} the propensity of {treatment}={level!r} is below {limit:.2g}"
             )
-        top = float(weights[level].max() / weights[level].sum())
-        if top > TOO_HEAVY:
-            raise EstimateError(
-                f"no overlap: one row would have {top:.0%} of the weight at {treatment}={level!r}",
-                why="its propensity of what it had is all but 0",
-                fix=REMEDY,
-            )
-        if top > HEAVY:
-            warnings.append(f"one row has {top:.0%} of the weight at {treatment}={level!r}")
+        warnings += concentrated(weights[level], f"{treatment}={level!r}")
     for warning in warnings:
         logger.warning("estimate: %s", warning)
     asked = population > 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pyrocausal.errors import EstimateError
 
 WHOSE = {"ate": None, "att": 0, "atc": 1}
@@ -28,14 +30,15 @@ class Question:
         if (
             not isinstance(self.contrast, tuple)
             or len(self.contrast) != 2
+            or any(np.ndim(value) for value in self.contrast)
             or self.contrast[0] == self.contrast[1]
         ):
             raise EstimateError(
                 f"contrast={self.contrast!r}", fix="pass a pair of two different values, e.g. (1, 0)"
             )
-        if self.effect not in WHOSE:
+        if not isinstance(self.effect, str) or self.effect not in WHOSE:
             raise EstimateError(f"effect={self.effect!r}", fix='pass "ate", "att" or "atc"')
-        if not 0 <= self.trim < 0.5:
+        if not isinstance(self.trim, int | float) or not 0 <= self.trim < 0.5:
             raise EstimateError(f"trim={self.trim!r}", fix="pass a propensity from 0 to below 0.5")
 
     @property

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from pyrocausal.errors import EstimateError
+from pyrocausal.table import whole
 
 MOST_COUNTS = 100_000_000  # numbers in the table of resamples
 
@@ -34,8 +35,9 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
+        if not isinstance(self.level, float) or not 0 < self.level < 1:
             raise EstimateError(f"level={self.level!r}", fix="pass a number between 0 and 1")
+        whole(self.seed, "seed", least=0)
         if not isinstance(self.folds, int) or self.folds < 1:
             raise EstimateError(f"folds={self.folds!r}", fix="pass a whole number; 1 means no cross-fitting")
         if not isinstance(self.replicas, int) or self.replicas < 50:

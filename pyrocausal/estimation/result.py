@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from pyrocausal import cards
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,8 +65,8 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         (target, value), *rest = self._lines()
-        rows = "".join(f"<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td></tr>" for a, b in rest)
-        return f"<div><b>{html.escape(target)}</b> {html.escape(value)}<table>{rows}</table></div>"
+        said = cards.rows((name.removesuffix(":"), text) for name, text in rest)
+        return cards.card(f"{target} {value}", said)
 
 
 def _shown(value: Any) -> str:

@@ -16,7 +16,14 @@ def _names(names: Iterable[str], argument: str) -> tuple[str, ...]:
             f"{argument} is the string {names!r}, where a list of names was expected",
             fix=f"write {argument}=[{names!r}]",
         )
-    return tuple(names)
+    found: tuple[Any, ...] = tuple(names) if isinstance(names, Iterable) else (names,)
+    for name in found:
+        if not isinstance(name, str):
+            raise EstimateError(
+                f"{argument} has {name!r}, which is no column's name",
+                fix=f"pass a list of names, {argument}=[...]",
+            )
+    return found
 
 
 class Strategy:

@@ -238,7 +238,8 @@ class Loop:
     def history(self) -> History:
         best = {site: self.best_step[i] for i, (sites, _) in enumerate(self.groups) for site in sites}
         curves = pd.DataFrame.from_dict(self.curves, orient="index").rename_axis("step")
-        return History(curves, best)
+        rows = self.rows.shape[-1]
+        return History(curves, best, rows, len(self.held), self.step / -(-rows // self.batch))
 
     # ---- pieces
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pyrocausal import cards, plots
 from pyrocausal.errors import FitError, did_you_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -129,10 +134,29 @@ class History:
     Attributes:
         curves: a DataFrame, one row per evaluation (index: step) and one column per variable.
         best: step at which each variable's weights were taken.
+        rows, held: how many rows were trained on, and held out.
+        epochs: passes over the training rows.
     """
 
     curves: pd.DataFrame
     best: dict[str, int]
+    rows: int = 0
+    held: int = 0
+    epochs: float = 0.0
+
+    @property
+    def taken(self) -> dict[str, float]:
+        """The held-out loss of each variable's weights."""
+        found = self.curves.reindex(columns=list(self.best))
+        return {name: float(found[name].get(step, math.nan)) for name, step in self.best.items()}
+
+    def summary(self) -> str:
+        """What was fitted, in a line."""
+        return f"fitted to {self.rows:,} rows in {self.epochs:.3g} epochs, {self.held:,} held out"
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """`pyrocausal.plots.training` of this."""
+        return plots.training(self, ax=ax)
 
     def _repr_html_(self) -> str:
-        return self.curves.tail().to_html()
+        return cards.card("Training", cards.frame(self.curves.tail()), beside=self.summary())

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyrocausal.errors import GraphError
 from pyrocausal.graph import check, export, formats, projection, separation, text
@@ -20,6 +20,8 @@ from pyrocausal.graph.ordered import OrderedFrozenSet
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from pyrocausal.graph.drawing import Drawing
 
 Edge = tuple[str, str]
 
@@ -167,6 +169,34 @@ class CausalGraph:
 
     def __repr__(self) -> str:
         return f"CausalGraph.from_string({self.to_string()!r})"
+
+    def show(
+        self,
+        *,
+        evidence: str | Iterable[str] = (),
+        adjust: str | Iterable[str] = (),
+        paths: str | Iterable[str] = (),
+        direction: Literal["LR", "TD"] | None = None,
+    ) -> Drawing:
+        """A picture with marks, which Jupyter shows and `.save("graph.svg")` writes.
+
+        Hidden nodes are dashed, hidden common causes dashed arcs, and edges that ``do`` cut carry scissors.
+
+        Args:
+            evidence: what is conditioned on.
+            adjust: what is adjusted for.
+            paths: two nodes: all paths between them, open or blocked given both sets; or paths as text.
+            direction: "LR" (left to right) or "TD" (top down).
+
+        >>> CausalGraph.from_string("age -> quit -> gain; age -> gain").show(
+        ...     adjust="age", paths=("quit", "gain"))
+        Drawing of age -> quit -> gain; age -> gain
+          quit -> gain   open
+          quit <- age -> gain   blocked at age
+        """
+        from pyrocausal.graph.drawing import drawing
+
+        return drawing(self, evidence=evidence, adjust=adjust, paths=paths, direction=direction)
 
     def _repr_html_(self) -> str:
         from pyrocausal.graph import draw  # drawing is needed by those who look, not by those who compute

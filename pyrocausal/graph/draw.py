@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 from pyrocausal.graph import labels
 from pyrocausal.graph.curves import Array
 from pyrocausal.graph.layout import Direction
-from pyrocausal.graph.picture import INK, SWATCH, EdgeMark, LegendMark, NodeMark, Scissors, Stroke, picture
+from pyrocausal.graph.picture import (
+    INK,
+    SWATCH,
+    EdgeMark,
+    LegendMark,
+    NodeMark,
+    Scissors,
+    Stroke,
+    picture,
+)
+from pyrocausal.graph.picture import said as said
+from pyrocausal.graph.separation import Path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +45,7 @@ def svg(
     *,
     evidence: Iterable[str] = (),
     adjustment: Iterable[str] = (),
-    paths: Iterable[str] = (),
+    paths: Iterable[str | Path] = (),
     direction: Direction | None = None,
 ) -> str:
     """The graph as an SVG element, for a page or for a file.
@@ -121,9 +132,8 @@ def _svg_node(node: NodeMark) -> str:
 
 def _svg_legend(mark: LegendMark) -> str:
     if mark.is_path:
-        swatch = (
-            f'<path d="M{mark.x:.1f},{mark.y:.1f} h{SWATCH:g}" stroke="{mark.color}" stroke-width="2.6"/>'
-        )
+        look = _svg_stroke(Stroke(mark.color, 2.6, mark.dash))
+        swatch = f'<path d="M{mark.x:.1f},{mark.y:.1f} h{SWATCH:g}" {look}/>'
     else:
         centre = f'cx="{mark.x + SWATCH / 2:.1f}" cy="{mark.y:.1f}" r="6"'
         look = _svg_stroke(Stroke(mark.color, 1.8))
@@ -139,7 +149,7 @@ def axes(
     *,
     evidence: Iterable[str] = (),
     adjustment: Iterable[str] = (),
-    paths: Iterable[str] = (),
+    paths: Iterable[str | Path] = (),
     direction: Direction | None = None,
 ) -> Axes:
     """The same picture in matplotlib axes: new ones of the picture's size if none are given.

@@ -93,7 +93,7 @@ class _Pen:
     def legend(self, mark: LegendMark) -> None:
         if mark.is_path:
             path = Path([(mark.x, mark.y), (mark.x + SWATCH, mark.y)])
-            self.add(PathPatch(path, **self.stroke(Stroke(mark.color, 2.6))))
+            self.add(PathPatch(path, **self.stroke(Stroke(mark.color, 2.6, mark.dash))))
         else:
             tint, look = self.color(mark.color, 0.24), self.stroke(Stroke(mark.color, 1.8))
             self.add(Circle((mark.x + SWATCH / 2, mark.y), 6, facecolor=tint, **look))

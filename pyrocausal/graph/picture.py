@@ -16,6 +16,7 @@ from pyrocausal.errors import GraphError
 from pyrocausal.graph import curves, labels, text
 from pyrocausal.graph.curves import Array, Box
 from pyrocausal.graph.layout import MARGIN, Direction, Kind, Layout, layout
+from pyrocausal.graph.separation import Path
 
 if TYPE_CHECKING:
     from pyrocausal.graph.causal_graph import CausalGraph
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 INK = "currentColor"
 DO, EVIDENCE, ADJUSTMENT = "#e8833a", "#3f8fd6", "#3aa676"
 PATHS = ("#d6478a", "#8a63d2", "#1f9fb4", "#b8901f")
+BLOCKED = (6.0, 4.0)  # the dashes of a path that is blocked
 LEGEND_LINE = 22.0
 SWATCH = 18.0
 HEAD_LENGTH, HEAD_WIDTH = 9.0, 7.5
@@ -83,6 +85,7 @@ class LegendMark:
     color: str
     label: str
     is_path: bool
+    dash: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,28 +101,47 @@ def picture(
     graph: CausalGraph,
     evidence: Iterable[str] = (),
     adjustment: Iterable[str] = (),
-    paths: Iterable[str] = (),
+    paths: Iterable[str | Path] = (),
     direction: Direction | None = None,
 ) -> Picture:
     """Lay a graph out and say how each part of it looks; the arguments are those of ``draw.svg``."""
     page = layout(graph, direction)
-    paths = [paths] if isinstance(paths, str) else list(paths)
-    color_of_path = {path: PATHS[i % len(PATHS)] for i, path in enumerate(paths)}
-    color_of_edge = {
-        key: color for path, color in reversed(color_of_path.items()) for key in _edges_on(graph, path)
+    looks = _path_looks([paths] if isinstance(paths, str) else paths)
+    stroke_of = {
+        key: stroke for path, stroke in reversed(looks.items()) for key in _edges_on(graph, text_of(path))
     }
     tints = dict.fromkeys(graph.subgraph(evidence).nodes, EVIDENCE)
     tints |= dict.fromkeys(graph.subgraph(adjustment).nodes, ADJUSTMENT)
 
-    edges = [edge_mark(key, route, color_of_edge.get(key)) for key, route in page.routes.items()]
+    edges = [edge_mark(key, route, stroke_of.get(key)) for key, route in page.routes.items()]
     nodes = [node_mark(graph, name, page, tints) for name in graph.nodes]
-    entries = [("evidence", EVIDENCE, False)] * (EVIDENCE in tints.values())
-    entries += [("adjusted for", ADJUSTMENT, False)] * (ADJUSTMENT in tints.values())
-    entries += [(path, color, True) for path, color in color_of_path.items()]
+    entries = [("evidence", Stroke(EVIDENCE), False)] * (EVIDENCE in tints.values())
+    entries += [("adjusted for", Stroke(ADJUSTMENT), False)] * (ADJUSTMENT in tints.values())
+    entries += [(said(path), stroke, True) for path, stroke in looks.items()]
     legend = legend_marks(entries, page)
     right = max((mark.x + SWATCH + 8 + labels.text_width(mark.label) for mark in legend), default=0.0)
     height = page.height + (LEGEND_LINE * len(legend) + MARGIN / 2 if legend else 0)
     return Picture(nodes, edges, legend, max(page.width, right + MARGIN), height)
+
+
+def _path_looks(paths: Iterable[str | Path]) -> dict[str | Path, Stroke]:
+    """Each path has its colour; a blocked one is thinner and dashed."""
+    looks: dict[str | Path, Stroke] = {}
+    for i, path in enumerate(dict.fromkeys(paths)):
+        open_ = isinstance(path, str) or not path.blocked
+        looks[path] = Stroke(PATHS[i % len(PATHS)], 2.6 if open_ else 2.0, None if open_ else BLOCKED)
+    return looks
+
+
+def text_of(path: str | Path) -> str:
+    return path if isinstance(path, str) else path.text
+
+
+def said(path: str | Path) -> str:
+    """A path, and whether it is open."""
+    if isinstance(path, str):
+        return path
+    return f"{path.text}   blocked at {', '.join(path.blocked)}" if path.blocked else f"{path.text}   open"
 
 
 def _edges_on(graph: CausalGraph, path: str) -> list[tuple[Kind, str, str]]:
@@ -148,13 +170,13 @@ def node_mark(graph: CausalGraph, name: str, page: Layout, tints: Mapping[str, s
     return NodeMark(name, box, page.lines[name], Stroke(dash=dash, opacity=0.75), INK, 0 if dash else 0.05)
 
 
-def edge_mark(key: tuple[Kind, str, str], route: Array, color: str | None) -> EdgeMark:
+def edge_mark(key: tuple[Kind, str, str], route: Array, marked: Stroke | None) -> EdgeMark:
     kind, a, b = key
     stroke = EDGE_STROKES[kind]
-    if color:
-        stroke = stroke._replace(color=color, width=2.6, opacity=1.0)
+    if marked:
+        stroke = marked._replace(dash=marked.dash or stroke.dash)
     arrow = next(arrow for arrow, (part, _) in text.ARROWS.items() if part == kind)
-    line, heads = with_heads(route, both="bidirected" in kind, scale=1.2 if color else 1.0)
+    line, heads = with_heads(route, both="bidirected" in kind, scale=1.2 if marked else 1.0)
     scissors = scissors_on(route) if "cut" in kind else None
     return EdgeMark(f"{a} {arrow} {b}", line, heads, stroke, scissors)
 
@@ -195,8 +217,8 @@ def scissors_on(route: Array) -> Scissors:
     return Scissors(blades, rings, 2.4)
 
 
-def legend_marks(entries: Iterable[tuple[str, str, bool]], page: Layout) -> list[LegendMark]:
+def legend_marks(entries: Iterable[tuple[str, Stroke, bool]], page: Layout) -> list[LegendMark]:
     return [
-        LegendMark(MARGIN, page.height + LEGEND_LINE * (row + 0.5), color, label, is_path)
-        for row, (label, color, is_path) in enumerate(entries)
+        LegendMark(MARGIN, page.height + LEGEND_LINE * (row + 0.5), look.color, label, is_path, look.dash)
+        for row, (label, look, is_path) in enumerate(entries)
     ]

@@ -107,3 +107,46 @@ def open_paths(graph: CausalGraph, x: str, y: str, given: AbstractSet[str]) -> I
                 yield from extend(f"{text} {step.arrow} {quote(step.to)}", (*visited, step.to), step)
 
     yield from extend(quote(x), (x,), None)
+
+
+class Path(NamedTuple):
+    """A path, and where it is blocked: by a given node, or by a collider that nothing given opens."""
+
+    text: str
+    blocked: tuple[str, ...]
+
+
+def paths(graph: CausalGraph, x: str, y: str, given: AbstractSet[str]) -> Iterator[Path]:
+    """Every path from ``x`` to ``y`` that visits no node twice, short ones first, and what blocks it.
+
+    >>> from pyrocausal.graph import CausalGraph
+    >>> list(paths(CausalGraph.from_string("x -> y; x <- z -> y"), "x", "y", {"z"}))
+    [Path(text='x -> y', blocked=()), Path(text='x <- z -> y', blocked=('z',))]
+    """
+    opened = given | graph.ancestors(*given)
+    near = _between(graph, x, y)
+    frontier: deque[tuple[str, tuple[str, ...], bool, tuple[str, ...]]] = deque([(quote(x), (x,), False, ())])
+    while frontier:
+        text, visited, head, blocked = frontier.popleft()
+        for step in steps(graph, visited[-1]):
+            if step.to in visited or step.to not in near:
+                continue
+            here = visited[-1]
+            free = here == x or passes(here, head and step.head_at_start, given, opened)
+            stops = blocked if free else (*blocked, here)
+            longer = f"{text} {step.arrow} {quote(step.to)}"
+            if step.to == y:
+                yield Path(longer, stops)
+            else:
+                frontier.append((longer, (*visited, step.to), step.head_at_end, stops))
+
+
+def _between(graph: CausalGraph, x: str, y: str) -> set[str]:
+    """The nodes that lie on some path from x to y: others need not be tried, and could be very many.
+
+    They are the block of both, were the two joined by an edge.
+    """
+    import networkx as nx
+
+    ties = nx.Graph([(x, y), *graph.edges, *graph.bidirected])
+    return next(block for block in nx.biconnected_components(ties) if {x, y} <= block)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from pyrocausal import cards
 from pyrocausal.errors import IdentifyError
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identification.expression import OBSERVED, Expression, Regime, Symbol
@@ -67,6 +68,7 @@ class Estimand:
         witness: why there is no formula; None if there is one.
         known: the distributions that the formula may use.
         given: "observational" if these are all; "experimental" if those of all experiments are known.
+        question: what was asked in text, where that is less than the distribution: an event, a quantile ….
         through: the adjustment set of "backdoor", the mediators of "front-door".
     """
 
@@ -79,6 +81,7 @@ class Estimand:
     known: tuple[Regime, ...] = (OBSERVED,)
     given: str = "observational"
     through: tuple[str, ...] = ()
+    question: str = ""
 
     @property
     def how(self) -> str:
@@ -169,13 +172,12 @@ class Estimand:
 
     def _repr_html_(self) -> str:
         if self.expression is None:
-            why = html.escape(self.witness.text if self.witness else "")
-            return f"<div>$${self.query.latex()}$$ is not identified: {why}</div>"
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row)
-            + "</tr>"
-            for row in ((step.formula, step.rule, step.why) for step in self.steps)
-        )
-        details = f"<details><summary>by {html.escape(self.how)}</summary><table>{rows}</table></details>"
-        return f"<div>$${self.latex()}$$ {details}</div>"
+            why = self.witness.text if self.witness else ""
+            return cards.card(str(self.query), cards.rows([("because", why)]), beside="not identified")
+        steps = [
+            (f"{i}", f"<code>{escape(step.formula)}</code>", escape(step.rule), escape(step.why))
+            for i, step in enumerate(self.derivation(), start=1)
+        ]
+        derivation = cards.details("derivation", cards.table(("", "formula", "by", "because"), steps))
+        beside = f"identified by {self.how}"
+        return cards.card(str(self.query), cards.formula(self.latex()), derivation, beside=beside)

@@ -46,6 +46,11 @@ class Table:
     @classmethod
     def from_pandas(cls, pmf: pd.Series) -> Table:
         """Cells that the Series does not list are zero."""
+        if not isinstance(pmf, pd.Series):
+            raise IdentifyError(
+                f"{type(pmf).__name__} is no table of probabilities",
+                fix='pass a pandas Series indexed by variables, e.g. df.groupby(["x", "y"]).size() / len(df)',
+            )
         names = list(pmf.index.names)
         if not isinstance(pmf, pd.Series) or any(not isinstance(name, str) for name in names):
             raise IdentifyError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 from pyrocausal.errors import QueryError
@@ -11,6 +12,8 @@ from pyrocausal.identification import Estimand, Query, Regime
 from pyrocausal.identification import identify as identify_query
 from pyrocausal.query.meaning import queries
 from pyrocausal.query.parse import parse
+from pyrocausal.query.syntax import Node, Term, Variable
+from pyrocausal.query.worlds import equality
 
 
 def identify(
@@ -44,22 +47,33 @@ def identify(
     >>> print(identify("z -> x -> y; x <-> y", "P(y | do(x))"))
     P(y | do(x)) is not identified: ...
     """
-    asked = question if isinstance(question, Query) else _only(question)
+    asked, said = (question, "") if isinstance(question, Query) else _only(question)
     known = [Regime()] if observed else []
-    known += [Regime(do=frozenset(_names(names))) for names in experiments]
-    return identify_query(as_graph(graph), asked, known)
+    known += [Regime(do=frozenset(_names(names))) for names in experiments or ()]
+    return replace(identify_query(as_graph(graph), asked, known), question=said)
 
 
 def _names(names: Collection[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _only(question: str) -> Query:
-    found = queries(parse(question))
+def _only(question: str) -> tuple[Query, str]:
+    """The query of a question about one distribution, and the question if it is about less than that."""
+    parsed = parse(question)
+    found = queries(parsed)
     if len(found) == 1:
-        return found[0]
+        return found[0], "" if _whole(parsed) else str(parsed)
     raise QueryError(
         f"{question} is about {len(found) or 'no'} distributions",
         why=f"they are {', '.join(map(str, found))}" if found else "nothing random is left in it",
         fix="identify one at a time" if found else "",
     )
+
+
+def _whole(question: Node) -> bool:
+    """Whether this is the distribution of values, or the mean of a variable, and no event or other number."""
+    if not isinstance(question, Term) or question.kind not in ("P", "E"):
+        return False
+    values = (isinstance(node, Variable) or equality(node) for node in question.of)
+    points = (isinstance(node, Variable) or equality(node) for node in question.given)
+    return all(values) and all(points)

@@ -53,6 +53,8 @@ STRING: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/
 %ignore /\s+/
 """
 
+LONGEST = 2_000  # characters
+
 
 @cache
 def grammar() -> Lark:
@@ -78,8 +80,11 @@ def parse(text: str) -> Node:
 
     if not isinstance(text, str):
         raise QueryError(f"a question is text, not {type(text).__name__}", fix='write e.g. "E[y | do(x=1)]"')
+    if len(text) > LONGEST:
+        raise QueryError(f"a question of {len(text):,} characters is too long", fix="ask for its parts")
     try:
-        tree = grammar().parse(text)
+        return Reader(text).node(grammar().parse(text))
     except UnexpectedInput as error:
         fail_to_read(text, error)
-    return Reader(text).node(tree)
+    except RecursionError:
+        raise QueryError("the question is nested too deeply", fix="ask for its parts") from None

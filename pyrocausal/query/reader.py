@@ -38,7 +38,9 @@ class Reader:
             fail(self.text, at, f"{function} takes {'two numbers or more' if least == 2 else 'one number'}")
         return Call(str(function), tuple(map(self.node, arguments)), at=at)
 
-    def variable(self, at: int, name: Any, subscript: Any) -> Variable:
+    def variable(self, at: int, name: Any, subscript: Any) -> Node:
+        if name in ("True", "False") and subscript is None:
+            return Number(float(name == "True"), at=at)
         return Variable(_name(name), self.world(subscript), at=at)
 
     def world(self, subscript: Any) -> tuple[Setting, ...]:

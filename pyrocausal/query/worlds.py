@@ -72,14 +72,22 @@ def worlds(term: Term) -> list[World]:
     return list(dict.fromkeys(v.world for part in (*term.of, *term.given) for v in variables(part)))
 
 
-OPERATIONS = {
+#: On numbers, and on tensors.
+OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
     "^": operator.pow,
 }
-FUNCTIONS = {"log": math.log, "exp": math.exp, "abs": abs, "sqrt": math.sqrt, "min": min, "max": max}
+FUNCTIONS: dict[str, Callable[..., float]] = {
+    "log": math.log,
+    "exp": math.exp,
+    "abs": abs,
+    "sqrt": math.sqrt,
+    "min": min,
+    "max": max,
+}
 
 
 def folded(node: Node) -> Node:

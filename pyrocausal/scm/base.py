@@ -29,6 +29,7 @@ from pyrocausal.mechanisms.base import Mechanism
 from pyrocausal.model import Model
 from pyrocausal.program_from_graph import GraphProgram
 from pyrocausal.samples import Samples
+from pyrocausal.scm.described import described
 from pyrocausal.variables import Variable
 
 logger = logging.getLogger("pyrocausal")
@@ -193,11 +194,14 @@ class Base:
         return submodel
 
     def __repr__(self) -> str:
-        done = f" under do({', '.join(self._intervention.names)})" if self._intervention.names else ""
-        return f"SCM{done}: {self.graph.to_string()}"
+        fitted = f"\n  {self.history.summary()}" if self.history else ""
+        return f"{self._name()}: {self.graph.to_string()}{fitted}"
 
     def _repr_html_(self) -> str:
-        return self.graph._repr_html_()
+        return described(self, self._name())
+
+    def _name(self) -> str:
+        return f"SCM under do({', '.join(self._intervention.names)})" if self._intervention.names else "SCM"
 
     # ---- inside
 

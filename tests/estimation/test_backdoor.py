@@ -150,8 +150,8 @@ def test_difference_is_welch():
     treated, others = frame.y[frame.t == 1], frame.y[frame.t == 0]
     found = pc.estimate("y", "t", frame, method="difference")
     assert found.value == pytest.approx(treated.mean() - others.mean())
-    by_hand = np.sqrt(treated.var(ddof=0) / len(treated) + others.var(ddof=0) / len(others))
-    assert found.std_error == pytest.approx(by_hand, rel=2e-3)
+    by_hand = np.sqrt(treated.var(ddof=1) / len(treated) + others.var(ddof=1) / len(others))
+    assert found.std_error == pytest.approx(by_hand, rel=1e-9)
     reverse = pc.estimate("y", "t", frame, method="difference", contrast=(0, 1))
     assert reverse.interval == pytest.approx((-found.interval[1], -found.interval[0]))
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyrocausal.errors import GraphError
-from pyrocausal.graph import CausalGraph, curves, draw, labels
+from pyrocausal.graph import CausalGraph, curves, draw, labels, separation
 from pyrocausal.graph.layout import Layout, layout
 from pyrocausal.graph.picture import picture
 
@@ -226,3 +226,58 @@ def test_crossings_are_counted() -> None:
     cross = np.array([[[0.0, 1.0], [1.0, 0.0]]])
     assert curves.crossings(np.array([[0.0, 0.0], [1.0, 1.0]]), cross) == 1
     assert curves.crossings(np.array([[0.0, 0.0], [0.4, 0.4]]), cross) == 0
+
+
+# ---- show -------------------------------------------------------------------------------------
+
+M_BIAS = CausalGraph.from_string("a -> x; a -> m <- b; b -> y; x -> y")
+
+
+def test_paths_are_told_apart_by_what_blocks_them() -> None:
+    assert repr(M_BIAS.show(paths=("x", "y"))).splitlines()[1:] == [
+        "  x -> y   open",
+        "  x <- a -> m <- b -> y   blocked at m",
+    ]
+    assert "m <- b -> y   open" in repr(M_BIAS.show(adjust="m", paths=("x", "y")))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_open_ones_are_those_that_separation_finds(seed: int) -> None:
+    rng = random.Random(seed)
+    graph = random_graph(rng, 6, 0.4, 0.2)
+    x, y, *rest = rng.sample(graph.nodes, 6)
+    given_ = set(rng.sample(rest, rng.randrange(3)))
+    found = list(separation.paths(graph, x, y, given_))
+    assert {path.text for path in found if not path.blocked} == set(graph.open_paths(x, y, given_))
+    lengths = [path.text.count(" ") for path in found]
+    assert lengths == sorted(lengths)
+
+
+def test_a_thicket_beside_the_paths_is_not_searched() -> None:
+    thicket = itertools.combinations([f"t{i}" for i in range(14)], 2)
+    graph = CausalGraph(edges=[("x", "y"), ("x", "t0"), *thicket])
+    assert [path.text for path in separation.paths(graph, "x", "y", set())] == ["x -> y"]
+
+
+def test_blocked_paths_are_dashed_in_the_legend_and_the_graph() -> None:
+    image = picture(M_BIAS, **M_BIAS.show(paths=("x", "y")).marks)
+    assert [bool(mark.dash) for mark in image.legend] == [False, True]
+    strokes = {edge.title: edge.stroke for edge in image.edges}
+    assert strokes["a -> m"].dash
+    assert not strokes["x -> y"].dash
+
+
+def test_a_drawing_is_saved_and_shown(tmp_path) -> None:
+    drawing = M_BIAS.show(evidence="m", adjust=["a"], paths=("x", "y"))
+    drawing.save(tmp_path / "graph.svg")
+    assert (tmp_path / "graph.svg").read_text() == drawing.svg
+    assert drawing.svg in drawing._repr_html_()
+    drawing.save(tmp_path / "graph.png")
+    assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(GraphError, match=r"graph\.what"):
+        drawing.save(tmp_path / "graph.what")
+    with pytest.raises(GraphError, match="both in"):
+        M_BIAS.show(adjust="x", paths=("x", "y"))
+    many = CausalGraph(edges=itertools.combinations("abcdef", 2)).show(paths=("a", "f"))
+    assert repr(many).endswith("and 57 paths more")

@@ -1,0 +1,6 @@
+"""`python -m pyrocausal demo`."""
+
+from pyrocausal.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
