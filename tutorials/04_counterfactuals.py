@@ -152,24 +152,25 @@ pc.plots.densities(
     {"anybody, with 70 km": trained.sample(20_000, seed=0)["minutes"], "on a hot day": hot["minutes"]}, ax=ax
 )
 top = ax.get_ylim()[1]
-ax.plot(271, 0.12 * top, "o", color="C3", markersize=10)
-ax.plot(float(answers["Mia"]), 0.12 * top, "o", color="C2", markersize=10)
+ax.plot(271, 1.1 * top, "o", color="C3", markersize=10)
+ax.plot(float(answers["Mia"]), 1.1 * top, "o", color="C2", markersize=10)
 ax.annotate(
     "",
-    (float(answers["Mia"]) + 1.5, 0.12 * top),
-    (269.5, 0.12 * top),
+    (float(answers["Mia"]) + 1.5, 1.1 * top),
+    (269.5, 1.1 * top),
     arrowprops={"arrowstyle": "->", "color": "0.4", "lw": 1.5},
 )
-ax.annotate("Mia, as it was", (271, 0.12 * top), (0, 10), textcoords="offset points", color="C3", ha="center")
+ax.annotate("Mia, as it was", (271, 1.1 * top), (0, 10), textcoords="offset points", color="C3", ha="center")
 ax.annotate(
     "Mia, with 70 km",
-    (float(answers["Mia"]), 0.12 * top),
+    (float(answers["Mia"]), 1.1 * top),
     (0, 10),
     textcoords="offset points",
     color="C2",
     ha="center",
 )
-_ = ax.set(xlabel="minutes", xlim=(165, 300))
+_ = ax.set(xlabel="minutes", xlim=(165, 300), ylim=(0, 1.35 * top))
+_ = ax.legend(frameon=False, loc="upper left")
 
 # %% [markdown]
 # The more the question knows of her, the further the answer moves from that of anybody. A population that "looks like Mia" still
@@ -216,12 +217,16 @@ on_hot, on_cool = math.log(0.6 / 0.4), math.log(0.9 / 0.1)
 figure, ax = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
 ax.plot(grid, density, color="0.4", label="noise of anybody")
 ax.hist(draws, bins=60, density=True, color="C1", alpha=0.35, label="Tom's noise, abducted")
-for x, words in ((on_hot, "cramp, if hot"), (on_cool, "cramp, even if cool")):
+ends = {
+    "right": (on_hot, -6, "on a hot day a cramp,\nfrom here on →"),
+    "left": (on_cool, 6, "on a cool day too,\nfrom here on →"),
+}
+for side, (x, gap, words) in ends.items():
     ax.axvline(x, color="C0", linestyle="--")
-    ax.annotate(f"{words} →", (x, 0.62), (5, 0), textcoords="offset points", color="C0")
+    ax.annotate(words, (x, 0.58), (gap, 0), textcoords="offset points", color="C0", ha=side)
 ax.set(xlabel="noise of cramp", yticks=[], xlim=(-6, 8), ylim=(0, 0.7))
 ax.spines[["top", "right", "left"]].set_visible(False)
-_ = ax.legend(frameon=False, loc="upper left")
+_ = ax.legend(frameon=False, loc="center right")
 
 # %% [markdown]
 # Tom's noise lies right of the first threshold: that is all his cramp says. Where it also lies right of the second, he would have had

@@ -154,7 +154,7 @@ ax.axvline(-2, color="C3", linestyle="--", label="truth")
 ax.set_yticks(found.index, found["adjusted for"], fontsize=7)
 ax.set(xlabel="effect of an hour of exercise on the pressure (mmHg), with its 95 % interval", ylim=(-1, 32))
 ax.spines[["top", "right"]].set_visible(False)
-_ = ax.legend(frameon=False, loc="lower right")
+_ = ax.legend(frameon=False, loc="upper left")
 
 # %%
 effect, error = regression(guess)

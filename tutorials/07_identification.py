@@ -33,8 +33,8 @@ graphs = {
     "front door": "x -> m -> y; x <-> y",
     "half a front door": "x -> m -> y; x <-> y; m <-> y",
 }
-figure, axes = plt.subplots(1, 4, figsize=(12, 2.6), layout="constrained")
-for ax, (name, text) in zip(axes, graphs.items()):
+figure, axes = plt.subplots(2, 2, figsize=(8, 4), layout="constrained")
+for ax, (name, text) in zip(axes.flat, graphs.items()):
     pc.plots.graph(pc.CausalGraph.from_string(text), ax=ax)
     ax.set_title(name)
 
@@ -96,7 +96,9 @@ assert looked_at is not ..., "exercise 1 is blank"
 assert looked_at != g, "that is the whole graph: in it x and m are related, because x does something"
 assert ("x", "m") not in looked_at.edges, "rule 2 takes away what x does: the arrows out of x"
 assert looked_at.bidirected, "the hidden cause is still there: only arrows out of x go"
-assert looked_at.is_d_separated("m", "x")
+assert looked_at.is_d_separated("m", "x"), (
+    "x and m are still related in your graph: take away the arrows out of x, no others added"
+)
 print("Right. What is left between x and m is x <-> y <- m: blocked, since y is a collider.")
 
 # %% [markdown]
@@ -238,7 +240,7 @@ print("Right:", with_it)
 # where there is none:
 
 # %%
-rows = DiscreteSCM.random(g, np.random.default_rng(3)).joint().rename("p").reset_index()
+rows = DiscreteSCM.random(g, np.random.default_rng(7)).joint().rename("p").reset_index()
 table = rows.sample(4000, replace=True, weights="p", random_state=0)[["x", "m", "y"]].reset_index(drop=True)
 print(pc.estimate("y", "x", table, mediators=["m"]))
 try:

@@ -230,8 +230,8 @@ ax = pc.plots.forest(shown, references={"seen": means[1] - means[0]})
 _ = ax.set_xlabel("kilograms, with 95 % intervals")
 
 # %% [markdown]
-# The intervals overlap widely: these data do not tell the groups apart. (To find that women's is 3.2 and men's 3.5, and to build a theory on
-# that, is a common mistake.)
+# The intervals overlap widely: these data do not tell the groups apart. (To build a theory on the older people's 3.9 kg beside
+# the younger one's 2.0 is a common mistake. The model of `pyrocausal demo` finds the opposite order, in the same people.)
 #
 # And one person? Rung 3, from the model:
 

@@ -169,7 +169,7 @@ def sensitivity(picture: Any, *, ax: Axes | None = None) -> Axes:
             x,
             y,
             left,
-            levels=np.sort(np.linspace(-0.4, 1, 8) * regression.estimate),
+            levels=np.sort(np.linspace(-2, 5, 8) / 5 * regression.estimate),
             colors=INK,
             linewidths=0.8,
         )
