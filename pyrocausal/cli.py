@@ -32,3 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pyrocausal: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

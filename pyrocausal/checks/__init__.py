@@ -18,7 +18,7 @@ from pyrocausal.checks.refute import Refuter, check_by_refits
 from pyrocausal.checks.report import Checked, Finding, Report
 from pyrocausal.checks.rows import Rows
 from pyrocausal.checks.sensitivity import Regression, e_value, robustness_value
-from pyrocausal.errors import DataError, InterventionError
+from pyrocausal.errors import DataError, InterventionError, QueryError
 from pyrocausal.fit import FitOptions
 from pyrocausal.table import whole
 
@@ -58,6 +58,14 @@ def check(
     count = _refits(refits)
     FitOptions.of({**options, "seed": seed})  # refuses what training does not know, at the door
     asked = effect_of(effect, treatment, outcome, contrast)
+    if asked is None and (idle := [*options, *(["contrast"] if contrast != (1, 0) else [])]):
+        raise QueryError(
+            f"{', '.join(f'{name}=' for name in idle)} without an effect",
+            why="the contrast is of an effect, and options of training are for its refits",
+            fix="pass effect= or treatment= and outcome=, or leave these out",
+        )
+    if effect is not None and contrast != (1, 0):
+        raise QueryError("effect= and contrast= are two ways to say the actions", fix="leave contrast= out")
     if isinstance(asked, Effect | Question):
         asked.check(scm)
     table = Rows.of(scm, data)

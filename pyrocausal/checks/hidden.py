@@ -22,6 +22,7 @@ from pyrocausal.errors import DataError
 from pyrocausal.graph.causal_graph import CausalGraph
 
 E_VALUE, ROBUSTNESS, BENCHMARK = "E-value", "robustness value", "hidden cause"
+MOST_SPREADS = 100  # standard deviations of the outcome, which are a risk ratio of 10^40
 SIGNIFICANT = 0.05  # the level at which an effect is called explained away
 
 
@@ -57,6 +58,9 @@ def _e_value(rows: Rows, effect: Effect, means: tuple[float, float], low: float,
         ratio, ends = means[0] / means[1], [max(1e-6, 1 + end / means[1]) for end in (low, high)]
     else:
         sd = rows.values[effect.outcome].double().std().item()
+        if max(map(abs, (difference, low, high))) > MOST_SPREADS * sd:
+            why = f"it is over {MOST_SPREADS} standard deviations of the outcome: no risk ratio says that"
+            return not_run(E_VALUE, str(effect), why)
         ratio, *ends = (risk_ratio_of_difference(x, sd) for x in (difference, low, high))
     limit = e_value_of_interval(*ends)
     meaning = (

@@ -7,8 +7,9 @@ graph.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -49,10 +50,12 @@ class Refitted:
     Attributes:
         draws: one number a refit.
         expected: what it should be; NaN for the effect itself.
+        value: the effect by the SCM that is checked, around which the refits' spread is told; NaN for none.
     """
 
     draws: Tensor
     expected: float = float("nan")
+    value: float = float("nan")
 
     @property
     def mean(self) -> float:
@@ -77,7 +80,8 @@ class Refitted:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Where the estimate would lie on other samples: a Student interval by the refits' spread."""
         reach = float(stats.t.ppf((1 + level) / 2, len(self.draws) - 1)) * self.se
-        return self.mean - reach, self.mean + reach
+        centre = self.mean if math.isnan(self.value) else self.value
+        return centre - reach, centre + reach
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ def check_by_refits(refuter: Refuter, alpha: float) -> tuple[Checked, Refitted |
         return ([not_run(CHECK, _named(effect), "the program has nothing to train")], {}), None
     try:
         own = refuter.refit(refuter.rows.data)
+        own = replace(own, value=float(effect(refuter.rows.scm, refuter.rows.data)))
     except FitError as error:
         return ([not_run(CHECK, _named(effect), f"{error.what}: {error.why}")], {}), None
     refutations = {"simulated outcome": refuter.simulated, "two halves": refuter.halves}
@@ -170,7 +175,8 @@ def check_by_refits(refuter: Refuter, alpha: float) -> tuple[Checked, Refitted |
             rest.append(not_run(CHECK, name, error.what))
     trials = [Trial(name, abs(r.mean - r.expected), r.p_value, _FAULTS[name]) for name, r in tried.items()]
     found = [_estimate(effect, own), *FAMILY.judged(trials, alpha), *rest]
-    return (found, {"refutations": {"the effect": own, **tried}}), own
+    around = Refitted(own.draws - own.mean + own.value)  # what is drawn is what is reported
+    return (found, {"refutations": {"the effect": around, **tried}}), own
 
 
 def _named(effect: Any) -> str:
@@ -178,9 +184,14 @@ def _named(effect: Any) -> str:
 
 
 def _estimate(effect: Any, own: Refitted) -> Finding:
+    """By the SCM itself; it warns if the refits' mean lies outside of the interval."""
     low, high = own.interval()
-    meaning = f"the mean of {len(own.draws)} refits; 95 % interval {low:.3g} to {high:.3g}"
-    return Finding(EFFECT, _named(effect), "note", own.mean, meaning=meaning)
+    meaning = f"by the model; 95 % interval {low:.3g} to {high:.3g}, by the spread of {len(own.draws)} refits"
+    if low <= own.mean <= high:
+        return Finding(EFFECT, _named(effect), "note", own.value, meaning=meaning)
+    meaning += f", whose mean is {own.mean:.3g}: the model and its refits are not alike"
+    todo = "train refits as the model was (epochs=), or the model longer"
+    return Finding(EFFECT, _named(effect), "warn", own.value, meaning=meaning, todo=todo)
 
 
 def _common_cause(own: Refitted, added: Refitted | None) -> Finding:

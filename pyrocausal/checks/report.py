@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 #: From good to bad. A note is a number without a threshold; what is not run says why.
 VERDICTS = ("note", "not run", "pass", "warn", "fail")
+#: Families of findings, in the order of a report; those on an effect are only there if one is asked.
+CHECKS = (
+    *("noise law", "noise and causes", "noise and noise", "graph"),
+    *("overlap", "effect", "refutation", "E-value", "robustness value", "hidden cause"),
+)
 
 
 @dataclass(frozen=True)
@@ -141,12 +146,11 @@ class Report:
         Raises:
             DataError: there is no such check.
         """
-        names = list(dict.fromkeys(finding.check for finding in self.findings))
-        if check not in names:
+        if check not in CHECKS and all(check != finding.check for finding in self.findings):
             raise DataError(
-                f"the report has no check {check!r}",
-                why=f"its checks are {', '.join(names)}",
-                fix=did_you_mean(str(check), names) or "use one of these",
+                f"there is no check {check!r}",
+                why=f"the checks are {', '.join(CHECKS)}",
+                fix=did_you_mean(str(check), CHECKS) or "use one of these",
             )
         return tuple(f for f in self.findings if f.check == check)
 

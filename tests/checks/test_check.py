@@ -1,5 +1,8 @@
 """`scm.check`: what is asked, what is refused, and the report as a whole."""
 
+import subprocess
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ import torch
 import pyrocausal as pc
 from pyrocausal import mechanisms as m
 from pyrocausal import plots
+from pyrocausal.checks.report import CHECKS
 from pyrocausal.errors import DataError, FitError, InterventionError, QueryError, UnknownVariable
 
 
@@ -190,3 +194,34 @@ def test_all_pictures_are_drawn(scm, rows):
     ax = plt.subplots()[1]
     assert plots.overlap(report.pictures["overlap"], ax=ax) is ax
     plt.close("all")
+
+
+def test_an_effect_beyond_any_risk_ratio_has_no_e_value(scm, rows):
+    report = scm.check(rows, effect="E[y | do(dose=1e6)] - E[y | do(dose=0)]", refits=0)
+    (found,) = report.of("E-value")
+    assert found.verdict == "not run" and "standard deviations" in found.meaning
+
+
+@pytest.mark.parametrize("idle", [{"epochs": 1}, {"contrast": (2, 0)}])
+def test_arguments_without_an_effect_are_refused(scm, rows, idle):
+    with pytest.raises(QueryError, match=f"{next(iter(idle))}= without an effect"):
+        scm.check(rows, **idle)
+
+
+def test_a_contrast_beside_an_effect_in_text_is_refused(scm, rows):
+    with pytest.raises(QueryError, match="two ways"):
+        scm.check(rows, effect="E[y | do(t=1)] - E[y | do(t=0)]", contrast=(0, 1))
+
+
+def test_a_misspelt_check_is_told(scm, rows):
+    report = scm.check(rows)
+    assert report.of("overlap") == ()
+    with pytest.raises(DataError, match="did you mean 'noise law'"):
+        report.of("noize law")
+    assert set(report.summary().check) <= set(CHECKS)
+
+
+@pytest.mark.parametrize("module", ["pyrocausal", "pyrocausal.cli"])
+def test_modules_run_as_commands(module):
+    run = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.startswith("pyrocausal ")

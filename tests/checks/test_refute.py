@@ -141,3 +141,21 @@ def test_the_p_value_is_uniform_where_all_is_right():
         p.append(Refitted(torch.tensor(estimate + rng.normal(size=8)), 0.0).p_value)
     assert Refitted(torch.zeros(5), 0.0).p_value == 1.0 and Refitted(torch.ones(5), 0.0).p_value == 0.0
     assert stats.kstest(p, "uniform").pvalue > 1e-3
+
+
+def test_the_effect_is_the_models_own_with_the_refits_spread(fitted):
+    found, own = refuted(fitted, frame())
+    effect = found[str(EFFECT)]
+    value = EFFECT(fitted, frame())
+    assert effect.number == own.value == pytest.approx(value) and effect.verdict == "note"
+    assert sum(own.interval()) / 2 == pytest.approx(value)
+
+
+def test_refits_far_from_the_model_are_warned_of():
+    """The model is of rows whose effect is 3, the refits of rows whose effect is 1."""
+    other = frame(seed=1).assign(y=lambda d: d.y + 2 * d.t)
+    scm = pc.SCM.from_graph("x -> t; x -> y; t -> y", mechanisms={n: m.Linear() for n in "xty"})
+    found, own = refuted(scm.fit(other, **QUICK), frame())
+    effect = found[str(EFFECT)]
+    assert effect.verdict == "warn" and effect.number == pytest.approx(3.0, abs=0.3)
+    assert own.mean == pytest.approx(1.0, abs=0.3) and "not alike" in effect.meaning
