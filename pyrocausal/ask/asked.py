@@ -21,6 +21,7 @@ from pyrocausal.query.worlds import equality, terms, worlds
 logger = logging.getLogger("pyrocausal")
 
 UNITS = 50_000  # drawn from the model
+UNITS_OF_COUNTS = 5_000  # where counts, whose noise takes long, are among the variables
 UNITS_A_WEIGHT = 5_000  # for each draw of weights that all units share
 FEW = 200  # units of equal weight below which a number is called rough
 
@@ -65,7 +66,7 @@ class Asked:
                 self.text,
                 evidence=evidence,
                 evidence_world=world,
-                units=self.num_samples or (UNITS_A_WEIGHT if self.scm._model.structure.shared else UNITS),
+                units=self.num_samples or self._units(),
                 seed=self.seed,
                 exact_only=exact_only,
             )
@@ -78,6 +79,11 @@ class Asked:
         together = together or found(group, False)
         assert together is not None
         return dict.fromkeys(group, together)
+
+    def _units(self) -> int:
+        if self.scm._model.structure.shared:
+            return UNITS_A_WEIGHT
+        return UNITS_OF_COUNTS if any(v.kind == "count" for v in self.scm.variables.values()) else UNITS
 
     def number(self) -> tuple[Tensor, float, pd.DataFrame]:
         """The value for every draw of the weights, its Monte Carlo error, and a table of the terms."""

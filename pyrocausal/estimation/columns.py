@@ -10,6 +10,7 @@ import pandas as pd
 from pyrocausal.errors import DataError, EstimateError, UnknownVariable, did_you_mean
 from pyrocausal.estimation.strategies import Strategy
 
+LARGEST = 1e100  # numbers beyond it, or below its inverse, are refused
 MOST_LEVELS = 10  # distinct numbers that a treatment may have and still be taken for levels
 
 
@@ -49,6 +50,9 @@ def _check_column(data: pd.DataFrame, name: str, may_be_constant: tuple[str, ...
             why="dropping rows in silence would change the population",
             fix="impute them, or drop them yourself: df.dropna()",
         )
+    if pd.api.types.is_complex_dtype(column.dtype):
+        raise DataError(f"estimate: '{name}' is complex", fix="pass real numbers")
+    _check_scale(column, name)
     if not len(data):
         raise DataError("estimate: the data has no rows", fix="pass at least a hundred or so")
     if column.nunique() < 2 and name not in may_be_constant:
@@ -56,6 +60,19 @@ def _check_column(data: pd.DataFrame, name: str, may_be_constant: tuple[str, ...
             f"estimate: '{name}' is {column.iloc[:1].tolist()[0]!r} in all {len(data)} rows",
             why="nothing can be learned of what does not vary",
             fix="leave it out, or pass rows where it varies",
+        )
+
+
+def _check_scale(column: pd.Series, name: str) -> None:
+    """Squares of numbers are summed: they must fit."""
+    if not pd.api.types.is_numeric_dtype(column.dtype) or not len(column):
+        return
+    largest = float(column.abs().max())
+    if largest > LARGEST or 0 < largest < 1 / LARGEST:
+        raise DataError(
+            f"estimate: '{name}' has numbers like {largest:.3g}",
+            why="their squares can't be computed with",
+            fix="change the unit",
         )
 
 

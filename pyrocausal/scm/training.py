@@ -206,9 +206,9 @@ class Training(Scoring):
         Args:
             data: rows that the question is about; default: the population of the model. With rows, a term is
                 an average over these, each with its own noise.
-            num_samples: units drawn from the model (default 50,000, and none where all can be listed: then
-                the answer is exact; with weights that have a posterior 5,000 for each of 400 draws of these);
-                with data, draws of a row's noise.
+            num_samples: units drawn from the model (default 50,000; with counts 5,000; with weights that have
+                a posterior 5,000 for each of 400 draws of these; none where all can be listed: then the
+                answer is exact); with data, draws of a row's noise.
             replicas: refits to resampled rows, for a 95 % interval (100 or more); needs `data`.
             options: of the refits: `only=` (variables whose mechanisms are refitted), epochs, progress ….
 

@@ -359,3 +359,11 @@ def test_an_event_is_no_mean():
     data = small().assign(z=r.integers(0, 2, 300), k=r.integers(0, 3, 300))
     with pytest.raises(EstimateError, match="less than a distribution"):
         pc.estimate(pc.identify("z -> t -> k; z -> k", "P(k > 1 | do(t=1))"), data)
+
+
+@pytest.mark.parametrize("name, factor", [("x", 1e200), ("y", 1e200), ("y", 1e-200)])
+def test_numbers_that_cannot_be_squared_are_refused(name, factor):
+    data = small()
+    data[name] *= factor
+    with pytest.raises(DataError, match="change the unit"):
+        pc.estimate("y", "t", data, adjust=["x"])
