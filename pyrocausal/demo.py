@@ -132,11 +132,11 @@ def interval(point: Tensor, draws: Tensor, names: list[str]) -> pd.DataFrame:
 
 def report(table: pd.DataFrame, association: float, scm: SCM, frame: pd.DataFrame) -> None:
     effect, low, high = table.loc["everyone"]
-    question = "E[weight_change | do(quit=1)] - E[weight_change | do(quit=0)]"
-    print(f"           {scm.ask(question, data=frame).certificate}")
     published = "{} kg  (95 % interval {} to {}; What If, ch. 12-14)".format(*PUBLISHED)
     print(f"\nSeeing:    quitters gained {association:.2f} kg more than those who went on smoking")
     print(f"Doing:     quitting makes people gain {effect:.2f} kg  (95 % interval {low:.2f} to {high:.2f})")
+    question = "E[weight_change | do(quit=1)] - E[weight_change | do(quit=0)]"
+    print(f"           {scm.ask(question, data=frame).certificate}")
     print(f"Published: {published}")
     print(f"\nEffect of quitting by subgroup (kg)\n{table.round(2).to_string()}")
     print("\nImagining: three people, had they decided otherwise")
