@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
-import torch
+from scipy import stats
 
 from pyrocausal.errors import EstimateError
 from pyrocausal.estimation.columns import matrix, numbers
@@ -156,7 +155,7 @@ def _anderson_rubin(z: np.ndarray, y: np.ndarray, t: np.ndarray, plan: Plan, col
     pairs = np.stack([y, t], 1)
     fitted = z @ np.linalg.lstsq(z, pairs, rcond=None)[0]
     rest = pairs - fitted
-    limit = chi_squared_quantile(plan.level, z.shape[1]) / (len(y) - columns - z.shape[1])
+    limit = stats.chi2.ppf(plan.level, z.shape[1]) / (len(y) - columns - z.shape[1])
     return _where_negative(fitted.T @ fitted - limit * rest.T @ rest)
 
 
@@ -171,17 +170,3 @@ def _where_negative(q: np.ndarray) -> Intervals:
 
 def _scaled(ranges: Intervals, step: float) -> Intervals:
     return tuple(sorted((min(step * a, step * b), max(step * a, step * b)) for a, b in ranges))
-
-
-def chi_squared_quantile(level: float, df: int) -> float:
-    """By bisection of the regularised incomplete gamma function.
-
-    >>> round(chi_squared_quantile(0.95, 1), 3), round(chi_squared_quantile(0.95, 3), 3)
-    (3.841, 7.815)
-    """
-    low, high = 0.0, df + 20 * math.sqrt(2 * df) + NormalDist().inv_cdf(level) ** 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        below = torch.special.gammainc(torch.tensor(df / 2).double(), torch.tensor(middle / 2).double())
-        low, high = (middle, high) if below < level else (low, middle)
-    return middle
