@@ -24,6 +24,7 @@ forms of M. Kuroki, J. Pearl: Measurement bias and effect restoration in causal 
 
 import math
 import warnings
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -109,43 +110,31 @@ def ihdp(run, *, replication: list = tuple(range(1, 11)), epochs: int = 800, sam
         df = load_ihdp(k)
         order = np.random.RandomState(1).permutation(len(df))  # a tenth of the rows is held out
         test, train = np.split(order, [len(df) // 10 + 1])
-        for method, learner in {
-            "CEVAE": cevae_on_ihdp,
-            "T-learner": t_learner,
-            "linear": linear_fits,
-        }.items():
-            found = learner(run, df.iloc[train], df, 30 if run.quick else epochs, samples)
-            for sample, units in {"in": train, "out": test}.items():
-                rows.append(
-                    {"replication": k, "method": method, "sample": sample, **errors(found, df, units)}
-                )
-                print(rows[-1])
+        found = {
+            "CEVAE": cevae_on_ihdp(run, df.iloc[train], df, 30 if run.quick else epochs, samples),
+            **{name: by_arm(each, df.iloc[train], df) for name, each in baselines(run.seed).items()},
+        }
+        for (method, effects), (sample, units) in product(found.items(), {"in": train, "out": test}.items()):
+            rows.append({"replication": k, "method": method, "sample": sample, **errors(effects, df, units)})
+            print(rows[-1])
     table = pd.DataFrame(rows).groupby(["method", "sample"])[["√PEHE", "ATE error"]].median()
-    published = {
-        "√PEHE": "2.6 ± 0.1 (a mean, as quoted in CEVAE_pytorch, issue 3)",
-        "ATE error": "0.46 ± 0.02 (a mean, as quoted in CEVAE_pytorch, issue 3)",
-    }
+    quoted = "{} (a mean, as quoted in CEVAE_pytorch, issue 3)"
+    bars = {"√PEHE": (1.2, quoted.format("2.6 ± 0.1")), "ATE error": (0.3, quoted.format("0.46 ± 0.02"))}
     for (method, sample), medians in table.iterrows():
         for what, value in medians.items():
-            judged = (method, sample) == ("CEVAE", "out")
+            bar, published = bars[what] if (method, sample) == ("CEVAE", "out") else (None, "")
             run.claim(
                 f"{method}: {what} {sample} of sample, median over replications",
-                value,
-                published=published[what] if judged else "",
-                below={"√PEHE": 1.2, "ATE error": 0.3}[what] if judged and not run.quick else None,
-            )
+                value, published=published, below=None if run.quick else bar,
+            )  # fmt: skip
     return rows
 
 
 def proxies_of(df):
-    x = [c for c in df if c.startswith("x")]
-    kinds = {
-        "binary": [c for c in x if df[c].nunique() == 2],
-        "numbers": [c for c in x if df[c].nunique() > 2],
-    }
-    return {
-        kind: torch.tensor(df[columns].to_numpy(), dtype=torch.float32) for kind, columns in kinds.items()
-    }
+    x = df.filter(regex="^x")
+    of_two = x.nunique() == 2
+    kinds = {"binary": x.loc[:, of_two], "numbers": x.loc[:, ~of_two]}
+    return {kind: torch.tensor(part.to_numpy(), dtype=torch.float32) for kind, part in kinds.items()}
 
 
 def cevae_on_ihdp(run, train, everyone, epochs, samples):
@@ -169,34 +158,23 @@ def cevae_on_ihdp(run, train, everyone, epochs, samples):
     return scale * (cf.worlds["treated"].mean("y") - cf.worlds["untreated"].mean("y")).numpy()
 
 
-def t_learner(run, train, everyone, epochs, samples):
-    """A network for each arm."""
-    from sklearn.exceptions import ConvergenceWarning
+def baselines(seed):
+    from sklearn.linear_model import LinearRegression
     from sklearn.neural_network import MLPRegressor
 
-    def make():
-        return MLPRegressor(
-            hidden_layer_sizes=(HIDDEN, HIDDEN), alpha=1.0, max_iter=300, random_state=run.seed
-        )
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # that 300 passes do not bring its loss to a stop
-        return by_arm(make, train, everyone)
+    network = MLPRegressor(hidden_layer_sizes=(HIDDEN, HIDDEN), alpha=1.0, max_iter=300, random_state=seed)
+    return {"T-learner": network, "linear": LinearRegression()}
 
 
-def linear_fits(run, train, everyone, epochs, samples):
-    """A linear regression for each arm."""
-    from sklearn.linear_model import LinearRegression
-
-    return by_arm(LinearRegression, train, everyone)
-
-
-def by_arm(make, train, everyone):
-    x = [c for c in everyone if c.startswith("x")]
-    arms = [
-        make().fit(train.loc[train.t == t, x], train.y[train.t == t]).predict(everyone[x]) for t in (0, 1)
-    ]
-    return arms[1] - arms[0]
+def by_arm(regression, train, everyone):
+    """A regression for each arm."""
+    x, found = train.filter(regex="^x"), {}
+    for t in (0, 1):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that 300 passes do not bring the network's loss to a stop
+            regression.fit(x[train.t == t], train.y[train.t == t])
+        found[t] = regression.predict(everyone[x.columns])
+    return found[1] - found[0]
 
 
 def errors(found, df, rows):
@@ -235,29 +213,27 @@ class LinearCEVAE(PyroModule):
 def linear(run, *, rows: int = 5000, epochs: int = 60, seeds: list = (0, 1, 2), wide: list = (2, 10)):
     """The linear two-proxy SCM: right with a latent of one dimension; wrong, and flagged, with two."""
     details = []
+    runs = {"1-D": (1, False), **{f"{d}-D": (d, False) for d in wide}, "2-D, bad start": (2, True)}
     for seed in seeds[: 1 if run.quick else None]:
-        data = observed(pc.SCM(two_proxies).sample(rows, seed=seed), "x0", "x1", "t", "y")
-        closed, entropy = kuroki_pearl_linear(data), gaussian_entropy(data)
-        runs = {"1-D": (1, False), **{f"{d}-D": (d, False) for d in wide}, "2-D, bad start": (2, True)}
-        for name, (latent, bad) in runs.items() if not run.quick else [("1-D", (1, False))]:
+        data = pc.SCM(two_proxies).sample(rows, seed=seed).to_pandas()[["x0", "x1", "t", "y"]]
+        closed = pc.estimate("y", "t", data, proxies=["x0", "x1"], method="linear-bridge").value
+        for name, (latent, bad) in list(runs.items())[: 1 if run.quick else None]:
             scm = fit_linear(run, data, latent, epochs // (2 if run.quick else 1), seed, bad)
+            gap = (-scm.elbo(data, num_particles=20, seed=0).mean()).item() - gaussian_entropy(data)
+            noise = scm.abduct(data, method="guide", num_samples=100, seed=0)
+            active = int(pc.guides.active_dimensions(noise.factual, "z", least=0.05).sum())
             effect = slope_of_t(scm)
-            active = active_dimensions(scm, data)
-            gap = (-scm.elbo(data, num_particles=20, seed=0).mean()).item() - entropy
-            flag = (
-                "  <- more than one active dimension: the effect is not to be trusted" if active > 1 else ""
-            )
+            flag = "  <- more than one active: the effect is not to be trusted" if active > 1 else ""
             print(
-                f"seed {seed}, {name}: effect {effect:.3f} (closed form {closed:.3f}), {active} active{flag}"
+                f"seed {seed}, {name}: effect {effect:.3f} ({closed:.3f}), active dimensions: {active}{flag}"
             )
             details.append({"seed": seed, "model": name, "effect": effect, "closed": closed, "active": active,
                             "bound above entropy": gap})  # fmt: skip
     table = pd.DataFrame(details).set_index("model")
     one = table.loc[["1-D"]]
     worst = one.effect.iloc[int((one.effect - EFFECT_OF_T).abs().argmax())]
-    run.claim(
-        "1-D: effect, the seed furthest off", worst, near=(EFFECT_OF_T, 0.03), published="consistent (Prop.)"
-    )
+    run.claim("1-D: effect, the seed furthest off", worst, near=(EFFECT_OF_T, 0.03),
+              published="consistent (Prop.)")  # fmt: skip
     run.claim(
         "1-D: distance from the closed form, worst seed", (one.effect - one.closed).abs().max(), below=0.03
     )
@@ -283,27 +259,13 @@ def fit_linear(run, data, latent, epochs, seed, bad_start):
     return scm.fit(data, epochs=epochs, learning_rate=1e-3 if bad_start else 1e-2, **options)
 
 
-def active_dimensions(scm, data, least: float = 0.05) -> int:
-    """Latent dimensions whose posterior mean moves with the evidence: E[mu^2] above `least`."""
-    mean = scm.abduct(data, method="guide", num_samples=100, seed=0).factual.mean("z")
-    return int((mean.square().mean(0) > least).sum())
-
-
 def slope_of_t(scm) -> float:
     worlds = [scm.do(t=t).sample(1, seed=0)["y"] for t in (0.0, 1.0)]  # the same unit
     return (worlds[1] - worlds[0]).item()
 
 
-def kuroki_pearl_linear(data) -> float:
-    cov = torch.cov(torch.stack([data[name].double() for name in ("x0", "x1", "t", "y")]))
-    x0, x1, t, y = range(4)
-    return float((cov[t, y] * cov[x0, x1] - cov[x1, y] * cov[x0, t])
-                 / (cov[t, t] * cov[x0, x1] - cov[x1, t] * cov[x0, t]))  # fmt: skip
-
-
 def gaussian_entropy(data) -> float:
-    cov = torch.cov(torch.stack([x.double() for x in data.values()]))
-    return float(0.5 * torch.logdet(2 * math.pi * math.e * cov))
+    return float(0.5 * np.linalg.slogdet(2 * math.pi * math.e * data.cov())[1])
 
 
 # ---- a binary confounder: a Gaussian latent gets it wrong, a binary one right
@@ -334,73 +296,48 @@ class Toy(PyroModule):
         pyro.sample("y", self.y(z, t))
 
 
+LAWS = {"binary latent": dist.Bernoulli(0.5), "Gaussian latent": dist.Normal(0.0, 1.0)}
+
+
 @experiments
 def binary(run, *, rows: int = 20_000, epochs: int = 20, seeds: list = (0, 1, 2)):
     """The binary toy: naive, Kuroki and Pearl, a Gaussian latent, and a binary one (exact likelihood)."""
     details = []
-    truth = float(sum(0.5 * s * torch.sigmoid(torch.tensor(3.0 * (z + a))) for z in (0, 1)
-                      for s, a in ((1, 0), (-1, -4))))  # fmt: skip
+    worlds = [sum(0.5 / (1 + math.exp(-3 * (z + 4 * t - 4))) for z in (0, 1)) for t in (0, 1)]
+    truth = worlds[1] - worlds[0]
     for seed in seeds[: 1 if run.quick else None]:
-        data = observed(
-            pc.SCM(toy).sample(rows // (4 if run.quick else 1), seed=seed), "x0", "x1", "x2", "t", "y"
-        )
-        options = {"epochs": epochs, "seed": seed, "progress": run.progress, "device": run.device}
-        found = {"naive": naive(data), "Kuroki-Pearl": kuroki_pearl_discrete(data)}
-        fits = {
-            "binary latent": pc.SCM(Toy(dist.Bernoulli(0.5)), latent=["z"], seed=seed).fit(data, **options)
+        data = pc.SCM(toy).sample(rows // (4 if run.quick else 1), seed=seed).to_pandas().drop(columns="z")
+        far = data.assign(x0=data.x0.abs() > 4, x1=data.x1.abs() > 4)  # what a proxy tells of z
+        found = {
+            "naive": data.groupby("t").y.mean().diff().iloc[-1],
+            "Kuroki-Pearl": pc.estimate("y", "t", far, proxies=["x0", "x1"]).value,
         }
-        if not run.quick:
-            gaussian = pc.SCM(
-                Toy(dist.Normal(0.0, 1.0)), latent=["z"], guide=pc.guides.Amortized("z"), seed=seed
-            )
-            fits["Gaussian latent"] = gaussian.fit(data, **options)
-        for name, scm in fits.items():
+        likelihood = {}
+        for name, latent in LAWS.items() if not run.quick else [("binary latent", LAWS["binary latent"])]:
+            guide = pc.guides.Amortized("z") if name == "Gaussian latent" else None
+            scm = pc.SCM(Toy(latent), latent=["z"], guide=guide, seed=seed)
+            scm.fit(data, epochs=epochs, seed=seed, progress=run.progress, device=run.device)
             found[name] = average_effect(scm)
-            likelihood = scm.elbo(data, num_particles=20, bound="iwae", seed=0).mean().item()
-            details.append({"seed": seed, "model": name, "effect": found[name], "log p": likelihood})
+            likelihood[name] = scm.elbo(data, num_particles=20, bound="iwae", seed=0).mean().item()
         print(f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
-        details += [{"seed": seed, "model": n, "effect": found[n]} for n in ("naive", "Kuroki-Pearl")]
+        details += [{"seed": seed, "model": name, "effect": effect, "log p": likelihood.get(name)}
+                    for name, effect in found.items()]  # fmt: skip
     table = pd.DataFrame(details).set_index("model")
+    bars = {"binary latent": {"below": 0.06 if run.quick else 0.03}, "naive": {"above": 0.06}}
     for name in dict.fromkeys(table.index):
         off = (table.loc[[name]].effect - truth).abs().max()
-        bar = {"binary latent": {"below": 0.03 if not run.quick else 0.06}, "naive": {"above": 0.06}}.get(
-            name, {}
-        )
-        run.claim(f"{name}: error of the average effect ({truth:.3f}), worst seed", off, **bar)
+        run.claim(f"{name}: error of the average effect ({truth:.3f}), worst seed", off, **bars.get(name, {}))
     if not run.quick:
-        gap = (
-            table.loc[["binary latent"], "log p"].to_numpy()
-            - table.loc[["Gaussian latent"], "log p"].to_numpy()
+        right, wrong = (table.loc[[name], "log p"].to_numpy(float) for name in LAWS)
+        run.claim(
+            "log p per row: binary above Gaussian latent, least seed (nat)", (right - wrong).min(), above=0
         )
-        run.claim("log p per row: binary above Gaussian latent, least seed (nat)", gap.min(), above=0.0)
     return details
-
-
-def observed(data, *names):
-    return {name: data[name] for name in names}
-
-
-def naive(data) -> float:
-    return (data["y"][data["t"] == 1].mean() - data["y"][data["t"] == 0].mean()).item()
 
 
 def average_effect(scm, units: int = 50_000) -> float:
     worlds = [scm.do(t=t).sample(units, seed=0)["y"].mean() for t in (0, 1)]
     return (worlds[1] - worlds[0]).item()
-
-
-def kuroki_pearl_discrete(data) -> float:
-    """P(y | do t) = P(y | t, X0) P(X1 | X0, t)^-1 P(X1), of the proxies only whether |x| > 4."""
-    far = [(data[name].abs() > 4).double() for name in ("x0", "x1")]
-    (x0, x1), y = far, data["y"].double()
-    worlds = []
-    for t in (0, 1):
-        rows = [(data["t"] == t) & (x0 == a) for a in (0, 1)]
-        outcome = torch.stack([y[r].mean() for r in rows])
-        proxy = torch.stack([torch.stack([(x1[r] == b).double().mean() for r in rows]) for b in (0, 1)])
-        marginal = torch.stack([(x1 == b).double().mean() for b in (0, 1)])
-        worlds.append(outcome @ torch.linalg.solve(proxy, marginal))
-    return float(worlds[1] - worlds[0])
 
 
 if __name__ == "__main__":

@@ -524,3 +524,22 @@ def test_other_engines_are_no_worse(trained, engine):
     study, scm = trained
     row = abduction.compared("known", engine, study.ask(scm, engine), study.ask(scm, "guide"), 0.0)
     assert row.relative < 1.05
+
+
+def test_active_dimensions_are_those_whose_mean_moves():
+    def program():
+        z = pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+        pyro.sample("x", dist.Normal(z, 1.0).to_event(1))
+
+    def active(*slopes):
+        def encode(x):
+            return dist.Normal(torch.tensor(slopes) * x, 0.5).to_event(1)
+
+        scm = pc.SCM(program, latent=["z"], guide=pc.guides.Amortized(z=encode))
+        data = {"x": scm.sample(300, seed=0)["x"]}
+        noise = scm.abduct(data, method="guide", num_samples=50, seed=0)
+        return pc.guides.active_dimensions(noise.factual, "z", least=0.05).tolist()
+
+    assert active(0.5, 0.5) == [True, True]
+    assert active(0.5, 0.0) == [True, False]
+    assert active(0.05, -0.5) == [False, True]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pyrocausal.errors import EstimateError
-from pyrocausal.estimation import backdoor, dose, frontdoor, identified, instrument, plugin
+from pyrocausal.estimation import backdoor, dose, frontdoor, identified, instrument, plugin, proximal
 from pyrocausal.estimation.columns import is_discrete, read
 from pyrocausal.estimation.learners import Learners, by_role
 from pyrocausal.estimation.question import Question
 from pyrocausal.estimation.resampling import Plan
 from pyrocausal.estimation.result import Estimate
-from pyrocausal.estimation.strategies import Backdoor, FrontDoor, Instrument, PlugIn, Strategy
+from pyrocausal.estimation.strategies import Backdoor, FrontDoor, Instrument, PlugIn, Proxies, Strategy
 from pyrocausal.graph.causal_graph import CausalGraph
 from pyrocausal.identification.estimand import Estimand
 
@@ -31,6 +31,11 @@ METHODS: dict[type[Strategy], dict[str, Method]] = {
     },
     FrontDoor: {"front-door": frontdoor.front_door},
     Instrument: {"iv": instrument.instrument},
+    Proxies: {
+        "proximal": proximal.proximal,
+        "linear-bridge": proximal.linear_bridge,
+        "matrix-bridge": proximal.matrix_bridge,
+    },
     PlugIn: {"plug-in": plugin.plug_in},
 }
 #: Those for a treatment that is an amount.
@@ -50,6 +55,7 @@ def estimate(
     graph: CausalGraph | str | None = None,
     mediators: Sequence[str] | None = None,
     instruments: Sequence[str] | None = None,
+    proxies: Sequence[str] | None = None,
     method: str = "auto",
     effect: str = "ate",
     contrast: tuple[Any, Any] = (1, 0),
@@ -67,17 +73,19 @@ def estimate(
     `pyrocausal.identification` found, or with a strategy such as ``FrontDoor("quit", "gain", ["craving"])``.
 
     How it is identified has to be said, by one of: `adjust` (an empty list if the treatment was randomised),
-    `graph` (from which the way is found), `mediators` (the front door), `instruments`.
+    `graph` (from which the way is found), `mediators` (the front door), `instruments`, `proxies`.
 
     Args:
         what: the outcome's column; or an estimand or strategy, with the data next.
         treatment: its column.
         data: a DataFrame, a row a unit.
-        adjust: confounders; with mediators or instruments, those of theirs.
+        adjust: confounders; with mediators, instruments or proxies, those of theirs.
         graph: a causal graph, as an object or text: adjustment by the optimal set if one is valid, else the
             front door, else any formula that identifies the effect.
         mediators: through which all of the effect goes.
         instruments: which move the treatment, and the outcome only through it.
+        proxies: two of a hidden confounder; the first has nothing else to do with the outcome, the second
+            nothing else with the treatment.
         method: "auto", or one of
 
             - "aipw": doubly robust, cross-fitted; the default with confounders.
@@ -86,6 +94,7 @@ def estimate(
             - "difference": of means; the default without confounders.
             - "partially-linear": the default for a treatment that is an amount (over ten distinct numbers).
             - "front-door", "iv", "plug-in": the only ones of their strategies.
+            - "linear-bridge", "matrix-bridge": of proxies; by default the latter if all has levels.
         effect: "ate" on everybody, "att" on those with the first level of the contrast, "atc" on those with
             the second; of adjustment for a treatment with levels.
         contrast: the two values of the treatment that are compared.
@@ -115,9 +124,10 @@ def estimate(
     >>> round(pc.estimate("earnings_1978", "trained", trial, adjust=[]).value)
     1794
     """
+    ways = {"mediators": mediators, "instruments": instruments, "proxies": proxies, "graph": graph}
     if isinstance(what, (Estimand, Strategy)):
         both = treatment is not None and data is not None
-        if both or not all(way is None for way in (adjust, graph, mediators, instruments)):
+        if both or not all(way is None for way in (adjust, *ways.values())):
             raise EstimateError(
                 f"the {type(what).__name__} says all of how the effect is identified",
                 fix="pass it and the data alone, with options of the method",
@@ -131,7 +141,7 @@ def estimate(
                 fix='write estimate("y", "t", df, adjust=[...]), or estimate(estimand, df)',
             )
         columns = data.columns if isinstance(data, pd.DataFrame) else ()
-        strategy = _strategy(what, treatment, adjust, graph, mediators, instruments, method, columns)
+        strategy = _strategy(what, treatment, adjust, ways, method, columns)
     _check_types(method, clusters)
     question = Question(contrast, effect, trim)
     _refuse_unused(strategy, question, learners)
@@ -151,7 +161,7 @@ def _check_types(method: Any, clusters: Any) -> None:
 def _refuse_unused(strategy: Strategy, question: Question, learners: Any) -> None:
     """Arguments that would change nothing."""
     kind = type(strategy).__name__
-    if isinstance(strategy, PlugIn | Instrument) and learners != "smooth":
+    if isinstance(strategy, PlugIn | Instrument | Proxies) and learners != "smooth":
         raise EstimateError(f"learners={learners!r} with {kind}", why="it learns nothing", fix="leave it out")
     if isinstance(strategy, PlugIn) and not strategy.treatment and question.contrast != (1, 0):
         raise EstimateError(
@@ -164,29 +174,26 @@ def _strategy(
     outcome: Any,
     treatment: Any,
     adjust: Sequence[str] | None,
-    graph: CausalGraph | str | None,
-    mediators: Sequence[str] | None,
-    instruments: Sequence[str] | None,
+    ways: Mapping[str, Any],
     method: str,
     columns: Any,
 ) -> Strategy:
     """What the arguments say of how the effect is identified."""
-    ways = {"mediators": mediators, "instruments": instruments, "graph": graph}
     given = [name for name, value in ways.items() if value is not None]
-    if len(given) > 1 or (graph is not None and adjust is not None):
+    if len(given) > 1 or (given == ["graph"] and adjust is not None):
         given = [*given, "adjust"] if len(given) == 1 else given
         raise EstimateError(f"{' and '.join(given)} are two ways to identify the effect", fix="choose one")
-    if mediators is not None:
-        return FrontDoor(treatment, outcome, mediators, () if adjust is None else adjust)
-    if instruments is not None:
-        return Instrument(treatment, outcome, instruments, () if adjust is None else adjust)
-    if graph is not None:
-        return identified.by_graph(graph, treatment, outcome, columns, method)
+    if given == ["graph"]:
+        return identified.by_graph(ways["graph"], treatment, outcome, columns, method)
+    if given:
+        kind = {"mediators": FrontDoor, "instruments": Instrument, "proxies": Proxies}[given[0]]
+        return kind(treatment, outcome, ways[given[0]], () if adjust is None else adjust)
     if adjust is None and method != "difference":
         raise EstimateError(
             f"nothing says how the effect of {treatment} on {outcome} is identified",
             why="a difference between groups is an effect only if nothing confounds it",
-            fix="pass adjust=[...] (an empty list if it was randomised), graph=, mediators= or instruments=",
+            fix="pass adjust=[...] (an empty list if it was randomised), or graph=, mediators=, "
+            "instruments= or proxies=",
         )
     return Backdoor(treatment, outcome, () if adjust is None else adjust)
 

@@ -43,9 +43,8 @@ def instrument(
     influence = fitted * (y - slope * t) / (fitted @ fitted / len(y))
     spare = math.sqrt((len(y) - 1) / (len(y) - columns - 1))  # HC1, in place of n / (n - 1)
     error = plan.standard_error(influence) * spare
-    f = _first_stage_f(z, t, plan)
-    _check_contrast(strategy, frame, question)
-    step = _step(question)
+    f = first_stage_f(z, t, plan)
+    step = question.step(frame[strategy.treatment])
     if z.shape[1] == 1:
         ranges = _scaled(_anderson_rubin_robust(z[:, 0], y, t, plan), step)
         interval = ranges[0][0], ranges[-1][1]
@@ -85,31 +84,6 @@ def _target(strategy: Instrument, frame: pd.DataFrame, question: Question) -> st
     return f"linear {text}, of those whom {' and '.join(strategy.instruments)} moves"
 
 
-def _check_contrast(strategy: Instrument, frame: pd.DataFrame, question: Question) -> None:
-    column = frame[strategy.treatment]
-    if is_binary(column.to_numpy()) and not set(question.contrast) <= set(column.unique().tolist()):
-        raise EstimateError(
-            f"contrast={question.contrast!r}",
-            why=f"'{strategy.treatment}' is {' or '.join(map(str, sorted(column.unique().tolist())))}",
-            fix="compare values that it has",
-        )
-
-
-def _step(question: Question) -> float:
-    a, b = question.contrast
-    try:
-        step = float(a) - float(b)
-        if not math.isfinite(step):
-            raise ValueError
-        return step
-    except (TypeError, ValueError):
-        raise EstimateError(
-            f"contrast={question.contrast!r}",
-            why="two-stage least squares gives a slope, for numbers",
-            fix="code the treatment as a number",
-        ) from None
-
-
 def _residuals(strategy: Instrument, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Outcome, treatment and instruments less their projection on what is adjusted for, and its size."""
     w = np.column_stack([np.ones(len(frame)), matrix(frame[list(strategy.adjust)])])
@@ -128,7 +102,7 @@ def _residuals(strategy: Instrument, frame: pd.DataFrame) -> tuple[np.ndarray, n
     return rest[:, 0], rest[:, 1], z, w.shape[1]
 
 
-def _first_stage_f(z: np.ndarray, t: np.ndarray, plan: Plan) -> float:
+def first_stage_f(z: np.ndarray, t: np.ndarray, plan: Plan) -> float:
     """The robust F of the instruments: the Wald statistic of π = 0, divided by their number."""
     bread = np.linalg.inv(z.T @ z)
     pi = bread @ z.T @ t

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pyrocausal.errors import EstimateError
 
@@ -45,6 +47,31 @@ class Question:
     def whose(self) -> int | None:
         """The effect on those with this level of the contrast; None: on everybody."""
         return WHOSE[self.effect]
+
+    def step(self, treatment: pd.Series) -> float:
+        """By how much the contrast's values differ: what a slope in the treatment is multiplied by.
+
+        Raises:
+            EstimateError: the values are no numbers, or none that a treatment of 0 and 1 has.
+        """
+        levels = treatment.unique().tolist()
+        if set(levels) <= {0, 1} and not set(self.contrast) <= set(levels):
+            raise EstimateError(
+                f"contrast={self.contrast!r}",
+                why=f"'{treatment.name}' is {' or '.join(map(str, sorted(levels)))}",
+                fix="compare values that it has",
+            )
+        try:
+            step = float(self.contrast[0]) - float(self.contrast[1])
+            if not math.isfinite(step):
+                raise ValueError
+            return step
+        except (TypeError, ValueError):
+            raise EstimateError(
+                f"contrast={self.contrast!r}",
+                why="the effect is a slope, for numbers",
+                fix="code the treatment as a number",
+            ) from None
 
     def target(self, treatment: str, outcome: str) -> str:
         a, b = self.contrast

@@ -126,6 +126,41 @@ class Instrument(Strategy):
 
 
 @dataclass(frozen=True)
+class Proxies(Strategy):
+    """Two proxies of a hidden confounder (Kuroki and Pearl 2014; Miao, Geng and Tchetgen Tchetgen 2018).
+
+    Given the confounder and `adjust`, the first proxy has nothing to do with the outcome once the treatment
+    is known, and the second has nothing to do with the treatment and the first. Measurements of the
+    confounder whose errors are independent will do, in any order.
+    """
+
+    treatment: str
+    outcome: str
+    proxies: Sequence[str]
+    adjust: Sequence[str] = ()
+
+    _lists = ("proxies", "adjust")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.proxies) != 2:
+            raise EstimateError(
+                f"proxies={list(self.proxies)!r}",
+                why="the effect is told by how two proxies of the hidden confounder go together",
+                fix='pass two, proxies=["z", "w"]: the second not caused by the treatment',
+            )
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "outcome": (self.outcome,),
+            "treatment": (self.treatment,),
+            "proxies": tuple(self.proxies),
+            "adjust": tuple(self.adjust),
+        }
+
+
+@dataclass(frozen=True)
 class PlugIn(Strategy):
     """Any formula over the distribution of discrete variables, e.g. of `pyrocausal.identification`.
 

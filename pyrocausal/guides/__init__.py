@@ -5,8 +5,18 @@ has a site for each latent will do. A guide's noise is derived from its distribu
 so its draws are differentiable, run for all units at once, and repeat with a seed.
 """
 
+from .active import active_dimensions
 from .amortized import Amortized, Encoder
 from .evidence import Evidence, GuideError, NotGiven
 from .guide import Guide, Proposal
 
-__all__ = ["Amortized", "Encoder", "Evidence", "Guide", "GuideError", "NotGiven", "Proposal"]
+__all__ = [
+    "Amortized",
+    "Encoder",
+    "Evidence",
+    "Guide",
+    "GuideError",
+    "NotGiven",
+    "Proposal",
+    "active_dimensions",
+]

@@ -2,7 +2,6 @@
 
 import math
 
-import pyro.distributions as dist
 import pytest
 import torch
 
@@ -36,27 +35,16 @@ def test_ihdp(tmp_path):
     assert found["CEVAE: √PEHE out of sample, median over replications"] < 1.5  # a constant effect has 0.9
 
 
-def test_a_wide_latent_is_flagged():
-    """Two active dimensions in a model whose latents both matter, one where only one does."""
-    data = cevae.observed(pc.SCM(cevae.two_proxies).sample(500, seed=0), "x0", "x1", "t", "y")
-
-    def with_encoder(rows):
-        def encode(x0, x1, t, y):
-            loc = torch.tensor(rows) @ torch.stack([x0, x1, t, y])
-            return dist.Normal(loc, 0.5).to_event(1)
-
-        return pc.SCM(cevae.LinearCEVAE(2), latent=["z"], guide=pc.guides.Amortized(z=encode))
-
-    assert cevae.active_dimensions(with_encoder([[0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0]]), data) == 2
-    assert cevae.active_dimensions(with_encoder([[0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]), data) == 1
-
-
 def test_the_closed_forms():
-    data = cevae.observed(pc.SCM(cevae.two_proxies).sample(200_000, seed=0), "x0", "x1", "t", "y")
-    assert cevae.kuroki_pearl_linear(data) == pytest.approx(cevae.EFFECT_OF_T, abs=0.005)  # sd 0.0012
-    data = cevae.observed(pc.SCM(cevae.toy).sample(400_000, seed=0), "x0", "x1", "t", "y")
-    assert cevae.kuroki_pearl_discrete(data) == pytest.approx(0.726, abs=0.03)
-    assert cevae.naive(data) == pytest.approx(0.839, abs=0.005)
+    """Of large samples: the truth is found by the proxies, not by the difference."""
+    data = pc.SCM(cevae.two_proxies).sample(200_000, seed=0).to_pandas()
+    found = pc.estimate("y", "t", data, proxies=["x0", "x1"], method="linear-bridge")
+    assert found.value == pytest.approx(cevae.EFFECT_OF_T, abs=0.005)  # sd 0.0012
+    data = pc.SCM(cevae.toy).sample(400_000, seed=0).to_pandas()
+    far = data.assign(x0=data.x0.abs() > 4, x1=data.x1.abs() > 4)
+    found = pc.estimate("y", "t", far, proxies=["x0", "x1"], replicas=50)
+    assert found.value == pytest.approx(0.726, abs=0.03)
+    assert data.groupby("t").y.mean().diff().iloc[-1] == pytest.approx(0.839, abs=0.005)
 
 
 def test_the_program_is_an_scm():
