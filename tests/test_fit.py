@@ -515,3 +515,16 @@ def test_training_that_has_not_converged_says_so(caplog):
     scm = pc.SCM(program).fit({"x": x - 495}, progress=False)  # within reach of the default steps
     assert not caplog.text
     assert next(scm.parameters()).item() == pytest.approx(5.0, abs=0.3)
+
+
+def test_weights_that_fit_the_rows_too_well_are_not_kept():
+    """With few rows and many parents the held-out loss rises again, by less than it is sure of."""
+    generator = np.random.default_rng(0)
+    df = pd.DataFrame(generator.normal(size=(400, 8)), columns=[f"x{i}" for i in range(8)])
+    df["y"] = df.x0.abs() * df.x1 + np.exp(0.5 * df.x2) * generator.standard_t(3, size=400)
+    mechanisms = {f"x{i}": m.Normal() for i in range(8)}
+    scm = pc.SCM.from_graph("; ".join(f"{x} -> y" for x in mechanisms), mechanisms=mechanisms)
+    history = scm.fit(df, epochs=150, progress=False).history
+    loss = history.curves["y"]
+    assert loss.iloc[-1] > loss.min() + 0.05
+    assert history.taken["y"] <= loss.min() + 0.011

@@ -104,7 +104,8 @@ class Arms:
 
     def report(self, method: str, **found: Any) -> Estimate:
         target = self.question.target(self.strategy.treatment, self.strategy.outcome)
-        return Estimate(target=target, method=method, **found)
+        rows = len(self.y) - found["diagnostics"].get("trimmed", 0)
+        return Estimate(target=target, method=method, n=rows, **found)
 
 
 def difference(
@@ -184,7 +185,6 @@ def one_step(
         std_error=error,
         interval=plan.wald(value, error),
         level=plan.level,
-        n=plan.size,
         diagnostics={"means": dict(zip(arms.question.contrast, map(float, means))), **diagnostics},
         warnings=warnings,
         influence=influence,
@@ -266,7 +266,6 @@ def _bootstrapped(
         std_error=float(values[1:].std(ddof=1)),
         interval=plan.percentile(values[1:]),
         level=plan.level,
-        n=plan.size,
         diagnostics={"means": dict(zip(arms.question.contrast, means[:, 0].tolist())), **diagnostics},
         warnings=warnings,
     )

@@ -2,7 +2,7 @@
 
 The likelihood of a fully observed SCM is a sum over sites, so one loop trains every mechanism as if alone:
 each keeps the averaged weights that were best on the held-out rows, and stops when it no longer improves.
-A mechanism with a `tolerance` keeps the last ones that are not clearly worse than the best.
+A mechanism with a `tolerance` keeps the last ones that are not clearly worse than the best, nor by much.
 
 The parameters may carry a leading axis of replicas (see `pyrocausal.fit.refit`): then every replica is
 trained on its own resample of the rows, all of them in the same tensor operations.
@@ -29,6 +29,7 @@ from pyrocausal.world import Values
 OWN = 3  # times the steps, where variables have no mechanism of the toolkit's
 EVALUATIONS = 40  # of the held-out likelihood in one training
 CHUNK = 10  # replicas judged at once, so that the intermediate tensors stay in the cache
+TOLERATED = 0.01  # nats a row by which late weights may at most be worse, however unsure that is
 WARM_UP = 0.05  # fraction of the steps in which the learning rate rises
 NOTHING = -1e30  # a score that any other beats; finite, because rows that do not count have weight 0
 
@@ -140,7 +141,7 @@ class Loop:
             score = torch.stack([scores[site] for site in sorted(sites)]).sum(0)
             gain, error = self._gain(score, self.top[i])
             self.top[i] = torch.where((gain > 0)[..., None], score, self.top[i])
-            good = (gain > 0) | (gain > -self.tolerance[i] * error)
+            good = (gain > 0) | (gain > -(self.tolerance[i] * error).clamp_max(TOLERATED))
             for name in names:
                 p = self.average[name]
                 self.best[name] = torch.where(_like(good, p), p, self.best[name])

@@ -192,6 +192,7 @@ def test_trimming_changes_the_question_and_says_so():
     assert abs(found.value - 1.0) < 4 * found.std_error
     assert "where both propensities are at least 0.1" in found.target
     assert found.diagnostics["trimmed"] > 1000
+    assert found.n == len(separated()) - found.diagnostics["trimmed"]
 
 
 def test_a_stratum_without_the_treatment_is_named():
